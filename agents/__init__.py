@@ -1,0 +1,1 @@
+"""Second floor: five specialists, ignorant of the graph and of each other."""

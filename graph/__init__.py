@@ -1,0 +1,1 @@
+"""Roof: the conversation and its doors; the only floor that knows LangGraph."""

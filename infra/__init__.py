@@ -1,0 +1,1 @@
+"""Ground floor: sockets, disk, clock and the arithmetic of machines. Knows nothing of agents or graphs."""

@@ -1,0 +1,1 @@
+"""The embedded engine: the OpenAI protocol in vLLM's dialect, answered by rules instead of a language model."""

@@ -1,0 +1,1 @@
+"""What is kept on disk: embeddings, vectors, documents. Each vendor has one door."""

@@ -1,0 +1,1 @@
+"""Text arithmetic without a model: terms, sentences, tagged blocks. Pure functions, standard library and a stemmer."""

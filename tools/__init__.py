@@ -1,0 +1,1 @@
+"""First floor: what one can do with documents, without a graph and without an agent."""

@@ -1,0 +1,73 @@
+"""Passage, Finding, Evidence: what a search brings back and what an answer rests on."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of one document, exactly as it stands there.
+
+    Attributes:
+        id: stable id of the passage (same document content and position, same id).
+        doc: path relative to its root (with several roots it starts with the root's name).
+        start: offset of the first character in the document's extracted text.
+        end: offset after the last character; ``extracted[start:end] == text``.
+        text: the words themselves.
+        header: what gives them context (title, headings, date); embedded and shown, never quoted.
+        score: fused relevance, higher is better; comparable within one query only.
+        digest: content hash of ``text`` (hex), to tell later whether it still stands.
+    """
+
+    id: str
+    doc: str
+    start: int
+    end: int
+    text: str
+    header: str
+    score: float
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Whether the documents seem to hold an answer.
+
+    Attributes:
+        coverage: share (0..1) of the question's idf weight covered inside one small window of the best passages.
+        likely: False when the coverage lies under the calibrated threshold.
+    """
+
+    coverage: float
+    likely: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one search brought: the query, its passages (best first) and the signal."""
+
+    query: str
+    passages: list[Passage]
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A passage with the mark it is cited by (``E1``, ``E2``, ...)."""
+
+    label: str
+    passage: Passage
+
+
+def merge(findings: Iterable[Finding], limit: int) -> list[Evidence]:
+    """Merge findings into labelled evidence: interleaved by rank, once by passage id, at most ``limit``.
+
+    The order depends only on the findings and their order, so two prompts built from the same findings share a prefix.
+    """
+    lists: list[Sequence[Passage]] = [f.passages for f in findings]
+    chosen: dict[str, Passage] = {}
+    for rank in range(max((len(p) for p in lists), default=0)):
+        for passages in lists:
+            if rank < len(passages):
+                chosen.setdefault(passages[rank].id, passages[rank])
+    return [Evidence(f"E{n}", passage) for n, passage in enumerate(list(chosen.values())[:limit], start=1)]
