@@ -1,8 +1,9 @@
 """Sentences with their exact places.
 
-Gives half-open character spans. Lines decide first (a blank line, heading, list item, table row, chat line ``Name: ...``
-or line of fenced code begins a unit of its own; a hard-wrapped paragraph is one unit), then the punctuation inside a unit.
-English habits of writing; Chinese and Japanese full stops also end a sentence. Linear in the text's length.
+Gives half-open character spans. Lines decide first (a blank line, heading, list item, table row, chat line
+``Name: ...`` or line of fenced code begins a unit of its own; a hard-wrapped paragraph is one unit), then the
+punctuation inside a unit. English habits of writing; Chinese and Japanese full stops also end a sentence. Linear in
+the text's length.
 """
 
 import re
@@ -22,24 +23,29 @@ _CHAT_LINE = re.compile(
 _QUOTE_LINE = re.compile(r"[ \t]{0,3}>")
 _FENCE = re.compile(r"[ \t]{0,12}(?:```|~~~)")
 
+_WRAPPED_LINE_CHARS = range(40, 161)
+
 _EMOJI = "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f\u200d\u20e3]"
 _END = re.compile(
     rf"(?P<mark>[.!?]+|…)(?P<close>[\"'”’)\]»*_]{{0,4}})(?P<face>(?:[ \t]?{_EMOJI}+){{0,4}})(?=\s)"
-    rf"|(?<=\s)(?P<only>{_EMOJI}{{1,8}})(?=\s)|[。！？]+[」』”’）]{{0,3}}"
+    rf"|(?<=\s)(?P<only>{_EMOJI}{{1,8}})(?=\s)|[。\uff01\uff1f]+[」』”’\uff09]{{0,3}}"
 )
 _ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof sr jr st mt vs e.g i.e eg ie cf fig figs eq no nos vol pp ch sec approx dept est rev gen col lt sgt"
-    " capt hon pres gov sen rep jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri sat sun"
-    " u.s u.k u.n ph.d m.d b.a m.a d.c ave blvd rd al".split()
+    """
+    mr mrs ms dr prof sr jr st mt vs e.g i.e eg ie cf fig figs eq no nos vol pp ch sec approx dept est rev gen col
+    lt sgt capt hon pres gov sen rep jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri
+    sat sun u.s u.k u.n ph.d m.d b.a m.a d.c ave blvd rd al
+    """.split()  # noqa: SIM905 - a list to be read by people
 )
 _MAY_END = frozenset({"etc", "a.m", "p.m", "inc", "ltd", "co", "corp"})
-_LAST_WORD = re.compile(r"[^\s(\[\"“‘]{1,40}$")
+_LAST_WORD = re.compile(r"[^\s(\[\"“\u2018]{1,40}$")
 
 
 def split_sentences(text: str) -> list[Span]:
-    """Return the spans of the sentences of ``text``: in order, without overlap, never empty, no white space at their ends.
+    """Return the spans of the sentences of ``text``, in order, without overlap.
 
-    A span never crosses a blank line or a line that is its own unit, and is at most ``MAX_SENTENCE_CHARS`` long.
+    A span is never empty, has no white space at its ends, never crosses a blank line or a line that is its own
+    unit, and is at most ``MAX_SENTENCE_CHARS`` long.
     Abbreviations, decimals, versions, initials, URLs and ellipses do not end a sentence. Everything but white space
     is in some span.
     """
@@ -85,7 +91,7 @@ def _continues(text: str, previous: Span, line: str) -> bool:
         return False
     first = line.lstrip()[:1]
     before = text[previous[0] : previous[1]].strip()
-    return first.islower() or before[-1:] in ",;" or 40 <= len(before) <= 160
+    return first.islower() or before[-1:] in ",;" or len(before) in _WRAPPED_LINE_CHARS
 
 
 def _boundaries(text: str, start: int, end: int) -> list[int]:

@@ -1,14 +1,15 @@
 """The one normalisation of words, for documents and questions alike.
 
 Gives the terms a text is searched, weighed and compared by. ``terms`` is a pure function of its text: documents indexed
-with one version of it must be asked with the same version (``VERSION`` names it). What it does, in order:
+with one version of it must be asked with the same version (``VERSION`` names it). What it does:
 
 * Unicode compatibility forms and accents folded, case folded, English stop words dropped, English Snowball stems;
-* identifiers split at case, underscore and punctuation, and kept whole too (``WolfgangSchulz`` gives ``wolfgangschulz``,
-  ``wolfgang``, ``schulz``), so both spellings meet;
-* dates in one form: every way of writing 6 May 2026 gives ``2026-05-06``, ``05-06``, ``may``, ``2026`` (a label ``Time:``
-  or ``Date:`` before it and the clock time of a timestamp are dropped); clock times as ``19:00``;
-* numbers without thousands separators; a unit written on to its number also stands alone (``16GB`` gives ``16gb``, ``16``, ``gb``);
+* identifiers split at case, underscore and punctuation, and kept whole too (``WolfgangSchulz`` gives
+  ``wolfgangschulz``, ``wolfgang``, ``schulz``), so both spellings meet;
+* dates in one form: every way of writing 6 May 2026 gives ``2026-05-06``, ``05-06``, ``may``, ``2026`` (a label
+  ``Time:`` or ``Date:`` before it and the clock time of a timestamp are dropped); clock times as ``19:00``;
+* numbers without thousands separators; a unit written on to its number also stands alone (``16GB`` gives ``16gb``,
+  ``16``, ``gb``);
 * runs of Chinese, Japanese or Korean script as overlapping pairs of characters.
 
 It knows nothing of weights: inverse document frequencies come from the index.
@@ -19,7 +20,7 @@ import unicodedata
 from functools import lru_cache
 from threading import Lock
 
-import snowballstemmer
+from snowballstemmer.english_stemmer import EnglishStemmer
 
 VERSION = "terms-1"
 
@@ -28,21 +29,26 @@ MAX_WORD_CHARS = 64
 
 STOP_WORDS: frozenset[str] = frozenset(
     """
-    a about above after again against ain all also am an and any are aren arent as at be because been before being below
-    between both but by can cannot cant could couldnt d did didnt do does doesnt doing dont down during each either etc ever
-    few for from further had hadnt has hasnt have havent having he hed hell her here heres hers herself hes hi him himself
-    his how hows http https i id if ill im in into is isnt it itd itll its itself ive just let lets ll m may me might more
-    most must my myself neither no nor not now o of off on once only or other ought our ours ourselves out over own
-    please re s same shall she shed shell shes should shouldnt so some such t than that thatll thats the their theirs them
-    themselves then there theres these they theyd theyll theyre theyve this those through to too under until up upon us ve
-    very via was wasnt we wed well were werent weve what whats when whens where wheres whether which while who whom whos
-    whose why whys will with within without wont would wouldnt www yet you youd youll your youre yours yourself yourselves
-    youve
-    """.split()
+    a about above after again against ain all also am an and any are aren arent as at be because been before being
+    below between both but by can cannot cant could couldnt d did didnt do does doesnt doing dont down during each
+    either etc ever few for from further had hadnt has hasnt have havent having he hed hell her here heres hers
+    herself hes hi him himself his how hows http https i id if ill im in into is isnt it itd itll its itself ive
+    just let lets ll m may me might more most must my myself neither no nor not now o of off on once only or other
+    ought our ours ourselves out over own please re s same shall she shed shell shes should shouldnt so some such t
+    than that thatll thats the their theirs them themselves then there theres these they theyd theyll theyre theyve
+    this those through to too under until up upon us ve very via was wasnt we wed well were werent weve what whats
+    when whens where wheres whether which while who whom whos whose why whys will with within without wont would
+    wouldnt www yet you youd youll your youre yours yourself yourselves youve
+    """.split()  # noqa: SIM905 - a list to be read by people
 )
 """English function words, question words and contractions without their apostrophe."""
 
-_MONTHS = "january february march april may june july august september october november december".split()
+_MONTHS = tuple(
+    "january february march april may june july august september october november december".split()  # noqa: SIM905 - a list to be read by people
+)
+_HOURS = 12
+_MONTH_DAYS = 31
+_SHORTEST_STEMMED = 3
 _MONTH_OF_MAY = "month05"
 _MONTH_NUMBERS = {name[:3]: number for number, name in enumerate(_MONTHS, start=1)}
 _SYMBOLS = {"%": "percent", "$": "dollar", "€": "euro", "£": "pound"}
@@ -90,7 +96,7 @@ _MAY = re.compile(r"(?<=[a-z,] )May\b(?!-)")
 _ACCENTS = re.compile(r"[\u0300-\u036f]+")
 _DIGIT = re.compile(r"\d")
 
-_stemmer = snowballstemmer.stemmer("english")
+_stemmer = EnglishStemmer()
 _stemmer_lock = Lock()
 
 
@@ -182,20 +188,16 @@ def _cjk_terms(word: str) -> list[str]:
 
 
 def _stem(word: str) -> str:
-    if len(word) < 3 or not word.isascii():
+    if len(word) < _SHORTEST_STEMMED or not word.isascii():
         return word
     with _stemmer_lock:
-        return _stemmer.stemWord(word)
+        return str(_stemmer.stemWord(word))  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType] - untyped
 
 
 def _moment_terms(match: re.Match[str]) -> list[str]:
     part = match.groupdict()
     if part["hour"]:
-        hour = (
-            int(part["hour"]) % 12 + (12 if part["half"] in "pP" else 0)
-            if int(part["hour"]) <= 12
-            else int(part["hour"])
-        )
+        hour = _of_24(int(part["hour"]), part["half"].casefold())
         return [f"{hour:02d}:{part['minute'] or '00'}"]
     if part["hour2"]:
         return [f"{int(part['hour2']):02d}:{part['minute2']}"]
@@ -208,12 +210,18 @@ def _moment_terms(match: re.Match[str]) -> list[str]:
     return _date_terms(year, month, int(day) if day else None)
 
 
+def _of_24(hour: int, half: str) -> int:
+    if hour > _HOURS:
+        return hour
+    return hour % _HOURS + (_HOURS if half == "p" else 0)
+
+
 def _numeric_date_terms(first: int, second: int, separator: str, year: str) -> list[str]:
     """6.5.2026 is day first, 5/6/2026 month first, unless only the other reading is a date."""
     day, month = (first, second) if separator == "." else (second, first)
-    if month > 12:
+    if month > len(_MONTHS):
         day, month = month, day
-    if not (1 <= month <= 12 and 1 <= day <= 31):
+    if not (1 <= month <= len(_MONTHS) and 1 <= day <= _MONTH_DAYS):
         return [str(first), str(second), year]
     return _date_terms(year, month, day)
 
