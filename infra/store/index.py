@@ -7,7 +7,6 @@ are made for the roots in play: the given ones, or all (see ``infra.store.roots`
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -48,15 +47,15 @@ class Index:
         """A number that grows with every change of what is stored."""
         raise NotImplementedError
 
-    def roots(self) -> list[Path]:
+    def roots(self) -> list[str]:
         """Absolute paths of the roots ingested, sorted."""
         raise NotImplementedError
 
-    def counts(self, roots: Sequence[Path] | None = None) -> Counts:
+    def counts(self, roots: Sequence[str] | None = None) -> Counts:
         """How many documents, chunks and windows lie under ``roots``."""
         raise NotImplementedError
 
-    def documents(self, roots: Sequence[Path] | None = None) -> list[DocumentInfo]:
+    def documents(self, roots: Sequence[str] | None = None) -> list[DocumentInfo]:
         """The documents under ``roots``, sorted by root and path."""
         raise NotImplementedError
 
@@ -64,15 +63,15 @@ class Index:
         """The extracted text of a document. Raises KeyError for an id that is not (or no longer) stored."""
         raise NotImplementedError
 
-    def text_named(self, doc: str, roots: Sequence[Path] | None = None) -> str | None:
+    def text_named(self, doc: str, roots: Sequence[str] | None = None) -> str | None:
         """The extracted text of the document that carries this name for these roots, or None."""
         raise NotImplementedError
 
-    def passages(self, chunk_ids: Sequence[str], roots: Sequence[Path] | None = None) -> list[StoredPassage]:
+    def passages(self, chunk_ids: Sequence[str], roots: Sequence[str] | None = None) -> list[StoredPassage]:
         """The chunks with these ids in this order; ids that are no longer stored are left out."""
         raise NotImplementedError
 
-    def neighbours(self, chunk_id: str, roots: Sequence[Path] | None = None) -> list[StoredPassage]:
+    def neighbours(self, chunk_id: str, roots: Sequence[str] | None = None) -> list[StoredPassage]:
         """The chunk before and the chunk after, in document order, where there are such."""
         raise NotImplementedError
 
@@ -84,11 +83,11 @@ class Index:
         """ln(1 + (N - df + .5) / (df + .5)) of each term over all N windows; a term nobody uses has df 0."""
         raise NotImplementedError
 
-    def dense(self, vector: NDArray[np.float32], limit: int, roots: Sequence[Path] | None = None) -> list[Hit]:
+    def dense(self, vector: NDArray[np.float32], limit: int, roots: Sequence[str] | None = None) -> list[Hit]:
         """The windows nearest to an L2-normalised vector, best first; score is the cosine."""
         raise NotImplementedError
 
-    def sparse(self, query_terms: Sequence[str], limit: int, roots: Sequence[Path] | None = None) -> list[Hit]:
+    def sparse(self, query_terms: Sequence[str], limit: int, roots: Sequence[str] | None = None) -> list[Hit]:
         """The windows that fit the terms best by BM25, best first; only windows that share a term."""
         raise NotImplementedError
 
