@@ -1,0 +1,58 @@
+"""The planner: a compound question becomes sub-questions, with what each depends on."""
+
+from pathlib import Path
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel, ConfigDict, Field
+
+from agents.common import SYSTEM, question_block
+from infra.llm.ask import UnreadableReply, ask
+from infra.llm.prompt import load, render
+
+PROMPT = load(Path(__file__).parent / "prompts" / "planner.md")
+MAX_STEPS = 3
+
+
+class Step(BaseModel):
+    """One sub-question."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(description="q1, q2, ...")
+    question: str = Field(min_length=1, description="a question that stands alone")
+    needs: list[str] = Field(default_factory=list[str], description="ids of the steps whose answer this one needs")
+
+
+class Plan(BaseModel):
+    """The sub-questions of one question."""
+
+    model_config = ConfigDict(frozen=True, title="plan")
+
+    steps: list[Step] = Field(min_length=1, description="1 to 3 sub-questions")
+
+
+def single(question: str) -> Plan:
+    """Return the plan of a look-up: the question itself."""
+    return Plan(steps=[Step(id="q1", question=question)])
+
+
+async def plan(question: str, model: BaseChatModel) -> Plan:
+    """Split ``question``; an unreadable plan becomes a single step."""
+    try:
+        reply = await ask(model, render(PROMPT, system=SYSTEM, blocks=[question_block(question)]), Plan, task="plan")
+    except UnreadableReply:
+        return single(question)
+    return _sound(reply.value)
+
+
+def _sound(chosen: Plan) -> Plan:
+    """At most three steps, numbered anew, each needing only steps before it: a plan that always ends."""
+    steps = chosen.steps[:MAX_STEPS]
+    renamed = {step.id: f"q{n}" for n, step in reversed(list(enumerate(steps, start=1)))}
+    earlier: list[str] = []
+    sound: list[Step] = []
+    for n, step in enumerate(steps, start=1):
+        needs = [renamed[i] for i in dict.fromkeys(step.needs) if renamed.get(i) in earlier]
+        sound.append(Step(id=f"q{n}", question=step.question.strip(), needs=needs))
+        earlier.append(f"q{n}")
+    return Plan(steps=sound)

@@ -1,0 +1,71 @@
+"""The synthesizer: a draft in which each sentence carries the marks of its evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from pydantic import BaseModel, ConfigDict, Field
+
+from agents.common import SYSTEM, question_block, source_blocks
+from agents.planner import Plan
+from infra.llm.ask import UnreadableReply, ask
+from infra.llm.prompt import Template, load, render
+from infra.text.blocks import block
+from tools.evidence import Evidence
+
+PROMPT = load(Path(__file__).parent / "prompts" / "synthesizer.md")
+MAX_CLAIMS = 12
+
+
+class Claim(BaseModel):
+    """One sentence of an answer, the marks of the passages it rests on, and their words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = Field(description="one sentence")
+    marks: list[str] = Field(description="ids of the sources it rests on, such as E1")
+    quotes: list[str] = Field(
+        default_factory=list[str],
+        description="for each mark the exact words of the source that carry the sentence; empty when the sentence itself is copied",
+    )
+
+
+class Draft(BaseModel):
+    """An answer before it is checked."""
+
+    model_config = ConfigDict(frozen=True, title="draft")
+
+    claims: list[Claim] = Field(description="the answer, sentence by sentence; empty when the sources do not hold it")
+    missing: str = Field("", description="what the sources do not say, if anything")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What synthesizer and validator work on: the question, its parts, and the labelled evidence."""
+
+    question: str
+    plan: Plan
+    evidence: Sequence[Evidence]
+
+
+def case_messages(template: Template, case: Case, *more: str) -> list[BaseMessage]:
+    """Render a prompt that begins the same for every agent that works on ``case``."""
+    parts = [block("part", s.question, id=s.id) for s in case.plan.steps] if len(case.plan.steps) > 1 else []
+    blocks = [question_block(case.question), *parts, *more]
+    return render(template, system=SYSTEM, sources=source_blocks(case.evidence), blocks=blocks)
+
+
+async def draft(case: Case, model: BaseChatModel, *, objections: Sequence[str] = ()) -> Draft:
+    """Write the answer from the evidence; ``objections`` are what the validator said of the round before.
+
+    An unreadable draft becomes an empty one: the answer abstains rather than showing what nobody can check.
+    """
+    notes = [block("text", "\n".join(objections))] if objections else []
+    try:
+        reply = await ask(model, case_messages(PROMPT, case, *notes), Draft, task="draft")
+    except UnreadableReply:
+        return Draft(claims=[], missing="The model's draft could not be read.")
+    claims = [claim for claim in reply.value.claims if claim.text.strip()]
+    return Draft(claims=claims[:MAX_CLAIMS], missing=reply.value.missing.strip())

@@ -1,0 +1,58 @@
+"""The graph: receive -> supervisor with five agents, compress between the stages -> deliver.
+
+The supervisor's workflow comes from the library (``graph.supervisor``); its nodes are taken over into one flat graph with
+narrow input and output types. Flat, because only nodes of the outermost graph can be interrupted before and are streamed
+as updates by default: each agent is one, in Studio as on the command line.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from graph.nodes import Desk, agent_graph
+from graph.policy import AGENTS, Limits
+from graph.stages import Context, compress_node, deliver_node, receive_node
+from graph.state import Input, Output, State
+from graph.supervisor import SUPERVISOR, supervise
+
+DELIVER = "deliver"
+PROMPT = Path(__file__).parent / "prompts" / "supervisor.md"
+
+
+def build(desk: Desk, *, checkpointer: BaseCheckpointSaver[Any] | None = None) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Compile the graph over ``desk``; its live clients are opened by the first question that needs them."""
+    agents = desk.settings.agents
+    limits = Limits(agents.max_parallel_calls if agents.parallel_tools else 1, agents.max_rounds)
+    workflow = supervise(
+        [agent_graph(name, desk) for name in AGENTS],
+        mode=agents.supervisor,
+        chat=desk.chat,
+        prompt=PROMPT.read_text(encoding="utf-8"),
+        limits=limits,
+    )
+    graph = StateGraph(State, context_schema=Context, input_schema=Input, output_schema=Output)
+    graph.add_node("receive", receive_node(desk))
+    graph.add_node(SUPERVISOR, workflow.nodes[SUPERVISOR].runnable, destinations=AGENTS)
+    graph.add_node("compress", compress_node(desk))
+    graph.add_node(DELIVER, deliver_node(desk))
+    for name in AGENTS:
+        graph.add_node(name, workflow.nodes[name].runnable)
+        graph.add_edge(name, "compress")
+    graph.add_edge(START, "receive")
+    graph.add_edge("receive", SUPERVISOR)
+    graph.add_conditional_edges(SUPERVISOR, _when_done, [DELIVER])
+    graph.add_edge("compress", SUPERVISOR)
+    graph.add_edge(DELIVER, END)
+    return graph.compile(checkpointer=checkpointer, name="docmind").with_config(recursion_limit=agents.recursion_limit)
+
+
+def _when_done(state: State) -> list[Literal["deliver"]]:
+    """Deliver once the supervisor said something instead of handing over.
+
+    That is a forwarded message, or the library's last words near the step limit: either way what is there is delivered.
+    """
+    last = state.get("messages", [])[-1]
+    return [DELIVER] if last.type == "ai" and last.name == SUPERVISOR and not last.tool_calls else []

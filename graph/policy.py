@@ -1,0 +1,75 @@
+"""Who goes next: a pure function of the state, and what else would be sensible.
+
+``decide`` writes down the step that follows from the state, at no cost. ``Decision.options`` are the agents whose inputs
+are there: in ``llm`` mode the model may choose among them, and a choice outside is replaced by the policy's.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from graph.state import View
+
+Agent = Literal["router", "planner", "retrieval", "synthesizer", "validator"]
+AGENTS: tuple[Agent, ...] = get_args(Agent)
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """One agent asked to do one task; ``task`` is a step id for retrieval."""
+
+    agent: Agent
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The next hand-offs (several run at once), or none and the agent whose result is forwarded to the user."""
+
+    handoffs: tuple[Handoff, ...]
+    options: frozenset[Agent]
+    forward: Agent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one question."""
+
+    max_parallel: int
+    max_rounds: int
+
+
+def decide(view: View, limits: Limits) -> Decision:
+    """Return what follows from ``view``. Every path ends: each step adds a key that the next one reads."""
+    if view.route is None:
+        return _go("router", "route")
+    if view.route.kind == "direct":
+        return _end("router")
+    if view.route.kind == "compound" and view.plan is None:
+        return _go("planner", "plan", "retrieval")
+    if ready := view.ready():
+        chosen = tuple(Handoff("retrieval", step.id) for step in ready[: limits.max_parallel])
+        return Decision(chosen, frozenset({"retrieval", "synthesizer"} if view.findings else {"retrieval"}))
+    return _after_retrieval(view, limits)
+
+
+def _after_retrieval(view: View, limits: Limits) -> Decision:
+    if not any(finding.signal.likely for finding in view.found()):
+        return _end("retrieval")
+    if not view.drafts:
+        return _go("synthesizer", "round 1")
+    if not view.drafts[-1].claims:
+        return _end("synthesizer")
+    if len(view.verdicts) < len(view.drafts):
+        return _go("validator", f"round {len(view.drafts)}")
+    verdict = view.verdicts[-1]
+    if not verdict.accepted and len(view.drafts) < limits.max_rounds:
+        return _go("synthesizer", f"round {len(view.drafts) + 1}")
+    return _end("validator")
+
+
+def _go(agent: Agent, task: str, *others: Agent) -> Decision:
+    return Decision((Handoff(agent, task),), frozenset({agent, *others}))
+
+
+def _end(forward: Agent) -> Decision:
+    return Decision((), frozenset(), forward)

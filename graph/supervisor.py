@@ -1,0 +1,215 @@
+"""All that is particular to langgraph-supervisor; a successor would be put in here.
+
+The library's ``create_supervisor`` builds the supervisor (a tool-calling agent) and wraps the five agents with
+hand-off-back messages. Around it stand: hand-off tools that carry a ``task``, a chat model that speaks the policy's
+decision as hand-off calls (or asks a model, in ``llm`` mode), and a ``post_model_hook`` that carries the calls out. The
+hook is needed because the library runs only one of several hand-offs in one message (upstream issue 230); it sends one
+branch per call, and answers every call exactly once, so each history that reaches a model is valid.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import Any, cast
+from uuid import uuid4
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolCall, ToolMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool, StructuredTool
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+from langgraph.types import Command, Send
+from langgraph_supervisor import create_supervisor
+from langgraph_supervisor.handoff import METADATA_KEY_HANDOFF_DESTINATION, create_forward_message_tool
+
+from graph.policy import AGENTS, Agent, Decision, Handoff, Limits, decide
+from graph.state import State, SupervisorState, view_of
+from infra.llm.ledger import Scope
+from infra.settings import SupervisorMode
+
+SUPERVISOR = "supervisor"
+FORWARD = "forward_message"
+_PREFIX = "transfer_to_"
+
+ChatFor = Callable[[Scope], Awaitable[BaseChatModel]]
+"""Gives the guarded model that works on a scope's account."""
+
+_DUTIES: dict[Agent, str] = {
+    "router": "Decides what kind of question it is. First of all.",
+    "planner": "Splits a compound question into sub-questions.",
+    "retrieval": "Searches the documents. task: a step's id (q1) or all.",
+    "synthesizer": "Writes the answer from what was found.",
+    "validator": "Checks the draft against the passages. Before anything is forwarded.",
+}
+
+
+def handoff_tool(agent: Agent) -> BaseTool:
+    """Return the tool by which the supervisor hands ``task`` to ``agent``. The fan-out hook carries it out."""
+
+    def transfer(task: str) -> str:
+        return f"{agent}: {task}"
+
+    tool = StructuredTool.from_function(transfer, name=f"{_PREFIX}{agent}", description=_DUTIES[agent])
+    tool.metadata = {METADATA_KEY_HANDOFF_DESTINATION: agent}
+    return tool
+
+
+class SupervisorModel(BaseChatModel):
+    """A chat model that says what the policy decided, or asks a real one where ``mode`` is ``llm``.
+
+    Its last input message is the envelope that ``announce`` wrote: the decision and the question's id. A model's choice
+    outside the decision's options, or none at all, is replaced by the decision, so both modes always come to an end.
+    """
+
+    mode: SupervisorMode
+    chat: ChatFor
+    tools: list[BaseTool] = []  # noqa: RUF012 - a pydantic field, copied for each instance
+
+    @property
+    def _llm_type(self) -> str:
+        return "docmind-supervisor"
+
+    def bind_tools(
+        self, tools: Sequence[Any], *, parallel_tool_calls: bool = True, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Keep the tools for ``llm`` mode; ``parallel_tool_calls`` is always on, the policy bounds how many."""
+        return self.model_copy(update={"tools": list(tools)})
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        decision, _ = _open(messages[-1])
+        return _result(_speak(decision))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        decision, scope = _open(messages[-1])
+        if self.mode == "policy" or decision.forward is not None:
+            return _result(_speak(decision))
+        model = (await self.chat(scope)).bind_tools(self.tools, parallel_tool_calls=True)
+        reply = await model.ainvoke(messages[:-1])
+        return _result(_settle(reply, decision))
+
+
+def announce(limits: Limits) -> Callable[[State], dict[str, list[AnyMessage]]]:
+    """Return the ``pre_model_hook``: it appends the envelope with the policy's decision to the model's input."""
+
+    def hook(state: State) -> dict[str, list[AnyMessage]]:
+        view = view_of(state)
+        decision = decide(view, limits)
+        scope = Scope(view.question.id, view.question.thread, SUPERVISOR)
+        content = json.dumps({"decision": asdict(decision) | {"options": sorted(decision.options)}, "scope": asdict(scope)})
+        return {"llm_input_messages": [*state.get("messages", []), SystemMessage(content)]}
+
+    return hook
+
+
+def fan_out(limits: Limits) -> Callable[[State], Command[Any]]:
+    """Return the ``post_model_hook``: it carries out the hand-offs of the last message, each as a branch of its own.
+
+    A retrieval that names no step is spread over all steps that are ready, so a model that says "search" once still gets
+    its independent sub-questions searched side by side.
+    """
+
+    def hook(state: State) -> Command[Any]:
+        said = cast(AIMessage, state.get("messages", [])[-1])
+        forwards = [call for call in said.tool_calls if call["name"] == FORWARD]
+        if forwards:
+            return _forward(state, str(forwards[0]["args"].get("from_agent", "")))
+        handoffs = _spread([_handoff(call) for call in said.tool_calls], state, limits)
+        calls = [_call(h) for h in handoffs]
+        exchange = [AIMessage(said.content, name=SUPERVISOR, tool_calls=calls, id=said.id), *map(_answered, calls)]
+        inbox = [*state.get("messages", [])[:-1], *exchange]
+        carried = {key: value for key, value in state.items() if key != "remaining_steps"}
+        branches = [Send(h.agent, {**carried, "messages": inbox, "task": h.task}) for h in handoffs]
+        return Command(graph=Command.PARENT, update={"messages": exchange}, goto=branches)
+
+    return hook
+
+
+def supervise(
+    agents: Sequence[Pregel[Any, Any, Any, Any]], *, mode: SupervisorMode, chat: ChatFor, prompt: str, limits: Limits
+) -> StateGraph[Any, Any, Any, Any]:
+    """Return the library's workflow over ``agents``: nodes ``supervisor`` and one for each agent, uncompiled."""
+    return create_supervisor(
+        list(agents),
+        model=SupervisorModel(mode=mode, chat=chat),
+        tools=[*(handoff_tool(agent) for agent in AGENTS), create_forward_message_tool(SUPERVISOR)],
+        prompt=prompt,
+        state_schema=SupervisorState,
+        pre_model_hook=announce(limits),
+        post_model_hook=fan_out(limits),
+        parallel_tool_calls=True,
+        add_handoff_back_messages=True,
+        output_mode="last_message",
+        supervisor_name=SUPERVISOR,
+    )
+
+
+def _open(envelope: BaseMessage) -> tuple[Decision, Scope]:
+    data = json.loads(str(envelope.content))
+    raw = data["decision"]
+    handoffs = tuple(Handoff(**h) for h in raw["handoffs"])
+    return Decision(handoffs, frozenset(raw["options"]), raw["forward"]), Scope(**data["scope"])
+
+
+def _result(message: AIMessage) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def _speak(decision: Decision) -> AIMessage:
+    if decision.forward is not None:
+        call = ToolCall(name=FORWARD, args={"from_agent": decision.forward}, id=f"call_{uuid4().hex}")
+        return AIMessage("", tool_calls=[call])
+    return AIMessage("", tool_calls=[_call(h) for h in decision.handoffs])
+
+
+def _settle(reply: AIMessage, decision: Decision) -> AIMessage:
+    """Keep the hand-offs of ``reply`` that the options allow; where none is left the decision stands."""
+    chosen = [h for h in map(_handoff, reply.tool_calls) if h.agent in decision.options]
+    distinct = tuple(dict.fromkeys(chosen))
+    return _speak(Decision(distinct, decision.options)) if distinct else _speak(decision)
+
+
+def _handoff(call: ToolCall) -> Handoff:
+    return Handoff(cast(Agent, call["name"].removeprefix(_PREFIX)), str(call["args"].get("task", "")))
+
+
+def _call(handoff: Handoff) -> ToolCall:
+    return ToolCall(name=f"{_PREFIX}{handoff.agent}", args={"task": handoff.task}, id=f"call_{uuid4().hex}")
+
+
+def _answered(call: ToolCall) -> ToolMessage:
+    return ToolMessage("Handed over.", tool_call_id=str(call["id"]), name=call["name"])
+
+
+def _spread(handoffs: Sequence[Handoff], state: State, limits: Limits) -> list[Handoff]:
+    """Give each retrieval one ready step; a name that is no ready step stands for all of them. One of each."""
+    ready = [step.id for step in view_of(state).ready()] or ["q1"]
+    spread: dict[Handoff, None] = {}
+    for handoff in handoffs:
+        if handoff.agent != "retrieval":
+            spread[handoff] = None
+            continue
+        for step in [handoff.task] if handoff.task in ready else ready:
+            spread[Handoff("retrieval", step)] = None
+    return list(spread)[: limits.max_parallel]
+
+
+def _forward(state: State, agent: str) -> Command[Any]:
+    """Give the agent's last message to the user unchanged, as the library's forward-message tool does."""
+    said = [m for m in state.get("messages", []) if isinstance(m, AIMessage) and m.name == agent and not m.tool_calls]
+    content = said[-1].content if said else ""
+    return Command(graph=Command.PARENT, update={"messages": [AIMessage(content, name=SUPERVISOR)]})
