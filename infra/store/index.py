@@ -1,9 +1,9 @@
 """The narrow door to what is stored: library (SQLite), vectors and embedder as one thing for readers and for ingestion.
 
-SQLite is the truth; the vector store follows it and is repaired from it. All methods are synchronous, thread-safe, and may
-block for milliseconds: callers on an event loop use ``asyncio.to_thread``. ``roots`` limits a call to documents that lie
-under these absolute paths (roots, folders in them, or single files); None means everything. Names of documents (``doc``)
-are made for the roots in play: the given ones, or all (see ``infra.store.roots``).
+SQLite is the truth; the vector store follows it and is repaired from it. All methods are synchronous, thread-safe, and
+may block for milliseconds: callers on an event loop use ``asyncio.to_thread``. ``roots`` limits a call to documents
+that lie under these absolute paths (roots, folders in them, or single files); None means everything. Names of
+documents (``doc``) are made for the roots in play: the given ones, or all (see ``infra.store.roots``).
 """
 
 from collections.abc import Sequence
@@ -39,8 +39,6 @@ class Index:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    # reading
 
     @property
     def generation(self) -> int:
@@ -90,8 +88,6 @@ class Index:
     def sparse(self, query_terms: Sequence[str], limit: int, roots: Sequence[str] | None = None) -> list[Hit]:
         """The windows that fit the terms best by BM25, best first; only windows that share a term."""
         raise NotImplementedError
-
-    # writing (tools.ingest)
 
     def replace(self, entries: Sequence[Entry]) -> None:
         """Store documents, each in the place of what stood under its id; all or nothing for each document."""

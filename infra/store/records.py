@@ -1,7 +1,7 @@
 """What the store keeps and what it hands out: plain values, no code that touches a disk.
 
-Offsets are characters (code points) of a document's extracted text, half-open. Ids are hex digests: the same content at the
-same place gives the same id in every run. Paths are absolute POSIX paths unless a name says otherwise.
+Offsets are characters (code points) of a document's extracted text, half-open. Ids are hex digests: the same content at
+the same place gives the same id in every run. Paths are absolute POSIX paths unless a name says otherwise.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ class Chunk:
         ordinal: its place among the document's chunks, from 0.
         start: offset of its first character in the document's text.
         end: offset after its last character.
-        header: what gives it context (title, headings, page, date, speakers, columns); embedded and searched, never quoted.
+        header: its context (title, headings, page, date, speakers, columns); embedded and searched, never quoted.
         digest: digest of its text alone.
     """
 
@@ -74,7 +74,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A window: 64-128 tokens inside one chunk; what is embedded is the chunk's header, a newline and the window's text.
+    """A window: 64-128 tokens inside one chunk; what is embedded is the chunk's header, a newline and its text.
 
     Attributes:
         id: UUID text, made from the chunk's id and the offsets.
