@@ -1,0 +1,97 @@
+"""The other end of a model call: the facts of a back end, and the HTTP clients that reach it.
+
+Gives `Backend` (facts found out once, by `infra.llm.backends`), `Transports` (what carries the requests: the network,
+or the embedded engine in process) and `Clients` (httpx2 clients over them, shared by token counts and model calls).
+Leaves choosing to `infra.llm.backends` and what is sent to `infra.llm.guard`. Proxies of the environment are never used
+and redirects never followed: the only address contacted is the configured one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import httpx2
+
+BackendKind = Literal["vllm", "engine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What a run needs to know about the server that answers it.
+
+    Attributes:
+        name: which kind it is.
+        model: name of the model as the server knows it.
+        engine: what answers, in words (``vllm 0.32.0``, ``embedded engine (extractive, no language model)``).
+        context_window: tokens of prompt and reply together: the smaller of the server's figure and the settings'.
+        base_url: where its OpenAI API answers, ending in ``/v1``.
+        note: how it came to be chosen, fit to be shown; empty when there is nothing to say.
+    """
+
+    name: BackendKind
+    model: str
+    engine: str
+    context_window: int
+    base_url: str
+    note: str = ""
+
+    @property
+    def root_url(self) -> str:
+        """Where ``/tokenize``, ``/health`` and ``/version`` answer: the base URL without ``/v1``."""
+        return self.base_url.removesuffix("/v1")
+
+    @property
+    def window_setting(self) -> str:
+        """Name of the setting that bounds the window."""
+        return f"DOCMIND_{self.name.upper()}__CONTEXT_WINDOW"
+
+
+@dataclass(frozen=True, slots=True)
+class Transports:
+    """What carries the requests, for blocking and for awaiting callers."""
+
+    blocking: httpx2.BaseTransport
+    awaiting: httpx2.AsyncBaseTransport
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The two HTTP clients of one back end; whoever made them closes them."""
+
+    blocking: httpx2.Client
+    awaiting: httpx2.AsyncClient
+    timeout: httpx2.Timeout
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+    def close(self) -> None:
+        """Close the blocking client; the awaiting one is closed by `aclose`."""
+        self.blocking.close()
+
+    async def aclose(self) -> None:
+        """Close both clients; closing twice does nothing more."""
+        self.blocking.close()
+        await self.awaiting.aclose()
+
+
+def open_clients(
+    transports: Transports | None, *, connect_seconds: float, call_seconds: float, api_key: str = ""
+) -> Clients:
+    """Open the clients of one back end.
+
+    Args:
+        transports: what carries the requests; None is the network.
+        connect_seconds: time to open a connection.
+        call_seconds: time without a byte before a call is given up.
+        api_key: sent as a bearer token with the requests that the OpenAI client does not send itself.
+
+    Returns:
+        Both clients, unconnected.
+    """
+    timeout = httpx2.Timeout(call_seconds, connect=connect_seconds)
+    blocking = httpx2.Client(
+        transport=transports.blocking if transports else None, timeout=timeout, trust_env=False, follow_redirects=False
+    )
+    awaiting = httpx2.AsyncClient(
+        transport=transports.awaiting if transports else None, timeout=timeout, trust_env=False, follow_redirects=False
+    )
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    return Clients(blocking=blocking, awaiting=awaiting, timeout=timeout, headers=headers)

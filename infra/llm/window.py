@@ -1,0 +1,145 @@
+"""Making a call fit its window before it leaves.
+
+Gives `Window` (the limits of one back end) and `fit`, which decides from counts alone what is sent and how long the
+reply may
+be: ``reply = min(reserve, what the caller asks for, window - prompt - margin)``. A prompt that is too long loses whole
+``<source>`` blocks of the last user message that has any, last (lowest rank) first; everything else stays as it is.
+`fit` is a generator that yields the messages to count and is sent their tokens back, so that one rule serves blocking
+and awaiting callers; it makes no call itself. Cutting long texts and histories is left to others.
+"""
+
+import re
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from langchain_core.messages import BaseMessage, HumanMessage
+
+from infra.errors import BudgetExceeded
+
+_SOURCE = re.compile(r'^<source(?P<attrs>(?: [a-z]+="[^"\n]*")*)>\n.*?^</source>\n*', re.DOTALL | re.MULTILINE)
+_ID = re.compile(r' id="([^"\n]*)"')
+_REPLY_SHARE = (
+    4  # evidence gives way until a quarter of the window is free for the reply, or all that is wanted if less
+)
+
+Fitting = Generator[Sequence[BaseMessage], int, "Fitted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The limits of one back end, in tokens.
+
+    Attributes:
+        tokens: prompt and reply together.
+        reserve_tokens: longest reply.
+        margin_tokens: never used, against miscounting.
+        setting: name of the setting that bounds `tokens`.
+    """
+
+    tokens: int
+    reserve_tokens: int
+    margin_tokens: int
+    setting: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What is sent: messages, their tokens, the longest reply, and the ids of the blocks left out (best rank first)."""
+
+    messages: tuple[BaseMessage, ...]
+    prompt_tokens: int
+    reply_tokens: int
+    dropped: tuple[str, ...]
+
+
+def fit(messages: Sequence[BaseMessage], window: Window, max_tokens: int | None = None) -> Fitting:
+    """Decide what of ``messages`` is sent.
+
+    Args:
+        messages: the conversation as the caller wants it.
+        window: the limits.
+        max_tokens: longest reply the caller asks for; None leaves it to the reserve.
+
+    Yields:
+        Messages to count; the caller sends back the tokens of the whole prompt made of them (template and tools
+        included).
+
+    Returns:
+        The longest prefix of the evidence that leaves room for the reply, found with at most log2(blocks) + 2 counts.
+
+    Raises:
+        BudgetExceeded: not even without any evidence is there room for one token of reply.
+    """
+    wanted = window.reserve_tokens if max_tokens is None else min(window.reserve_tokens, max_tokens)
+    if wanted < 1:
+        raise BudgetExceeded(
+            "a model call without room for a reply", needed=1, available=wanted, setting="max_tokens of the call"
+        )
+    room = window.tokens - window.margin_tokens - min(wanted, window.tokens // _REPLY_SHARE)
+    prompt_tokens = yield messages
+    evidence = _find_evidence(messages)
+    if prompt_tokens <= room or evidence is None:
+        return _fitted(tuple(messages), prompt_tokens, wanted, window)
+    kept, prompt_tokens = yield from _most_that_fits(evidence, room)
+    dropped = tuple(evidence.ids[kept:])
+    return _fitted(evidence.with_first(kept), prompt_tokens, wanted, window, dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    messages: tuple[BaseMessage, ...]
+    position: int
+    text: str
+    spans: list[tuple[int, int]]
+    ids: list[str]
+
+    def with_first(self, kept: int) -> tuple[BaseMessage, ...]:
+        pieces: list[str] = []
+        at = 0
+        for start, end in self.spans[kept:]:
+            pieces.append(self.text[at:start])
+            at = end
+        pieces.append(self.text[at:])
+        message = self.messages[self.position].model_copy(update={"content": "".join(pieces)})
+        return (*self.messages[: self.position], message, *self.messages[self.position + 1 :])
+
+
+def _find_evidence(messages: Sequence[BaseMessage]) -> _Evidence | None:
+    """Find the last user message with source blocks; None when there is none to drop."""
+    for position in range(len(messages) - 1, -1, -1):
+        content = messages[position].content
+        if not isinstance(messages[position], HumanMessage) or not isinstance(content, str):
+            continue
+        found = list(_SOURCE.finditer(content))
+        if found:
+            ids = [match[1] if (match := _ID.search(m["attrs"])) else f"#{n}" for n, m in enumerate(found, start=1)]
+            return _Evidence(tuple(messages), position, content, [m.span() for m in found], ids)
+    return None
+
+
+def _most_that_fits(evidence: _Evidence, room: int) -> Generator[Sequence[BaseMessage], int, tuple[int, int]]:
+    """Search how many blocks may stay; returns that number and the prompt's tokens with them."""
+    best = 0, (yield evidence.with_first(0))
+    low, high = 1, len(evidence.spans) - 1  # all of them is known not to fit
+    while low <= high and best[1] <= room:
+        middle = (low + high) // 2
+        tokens = yield evidence.with_first(middle)
+        if tokens <= room:
+            best, low = (middle, tokens), middle + 1
+        else:
+            high = middle - 1
+    return best
+
+
+def _fitted(
+    messages: tuple[BaseMessage, ...], prompt_tokens: int, wanted: int, window: Window, dropped: tuple[str, ...] = ()
+) -> Fitted:
+    reply = min(wanted, window.tokens - window.margin_tokens - prompt_tokens)
+    if reply < 1:
+        raise BudgetExceeded(
+            "this model call does not fit the window, margin and one token of reply included",
+            needed=prompt_tokens + window.margin_tokens + 1,
+            available=window.tokens,
+            setting=window.setting,
+        )
+    return Fitted(messages, prompt_tokens, reply, dropped)
