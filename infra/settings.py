@@ -109,6 +109,11 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     ingest: IngestSettings = IngestSettings()
 
+    @property
+    def tenant_dir(self) -> Path:
+        """Where the tenant's documents, index and threads are kept."""
+        return self.data_dir / "tenants" / self.tenant
+
 
 def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - what pydantic takes
     """Read the settings; ``overrides`` (a door's options, None = not given) win over the environment.

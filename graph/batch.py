@@ -1,0 +1,114 @@
+"""Many questions in one process: read from lines, answered side by side, written as they are done."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.progress import Progress, TaskID
+
+from graph.session import Ask, Session
+from infra.errors import ConfigurationError, DocMindError, StoreError
+
+MAX_QUESTIONS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One question of a file."""
+
+    id: str
+    question: str
+
+
+def read_questions(path: Path) -> list[Line]:
+    """Read ``{"id", "question"}`` lines; blank lines are skipped.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a line is not such an object; the message names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--questions {path}: {error}") from error
+    found = [_line(path, number, text) for number, text in enumerate(lines, start=1) if text.strip()]
+    if len({line.id for line in found}) != len(found):
+        raise ConfigurationError(f"--questions {path}: two lines have the same id")
+    return found
+
+
+def _line(path: Path, number: int, text: str) -> Line:
+    try:
+        data = json.loads(text)
+        return Line(str(data["id"]), str(data["question"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f'--questions {path}, line {number}: not a {{"id", "question"}} object') from error
+
+
+async def run_batch(
+    session: Session, questions: Sequence[Line], roots: Sequence[str] | None, out: Path, *, concurrency: int, resume: bool
+) -> int:
+    """Answer ``questions``, at most ``concurrency`` at once; returns how many failed (their lines carry ``error``).
+
+    With ``resume`` the answers that ``out`` already holds are kept and not asked again; failed ones are.
+    """
+    kept = _answered(out) if resume else {}
+    left = [line for line in questions if line.id not in kept]
+    try:
+        with out.open("w", encoding="utf-8") as file:
+            file.writelines(f"{text}\n" for text in kept.values())
+            file.flush()
+            return await _run(session, left, roots, file, concurrency)
+    except OSError as error:
+        raise StoreError(f"--out {out}: {error}") from error
+
+
+async def _run(
+    session: Session, questions: Sequence[Line], roots: Sequence[str] | None, file: TextIO, concurrency: int
+) -> int:
+    slots = asyncio.Semaphore(concurrency)
+    failed = 0
+    with Progress(console=session.console, transient=True) as progress:
+        bar = progress.add_task("Answering", total=len(questions))
+
+        async def work(line: Line) -> None:
+            nonlocal failed
+            async with slots:
+                result = await _answer(session, line, roots)
+            failed += "error" in result
+            _write(file, result, progress, bar)
+
+        async with asyncio.TaskGroup() as group:
+            for line in questions:
+                group.create_task(work(line))
+    return failed
+
+
+async def _answer(session: Session, line: Line, roots: Sequence[str] | None) -> dict[str, Any]:
+    try:
+        return {"id": line.id, **await session.ask(Ask(line.question, roots))}
+    except DocMindError as error:
+        return {"id": line.id, "question": line.question, "error": str(error)}
+
+
+def _write(file: TextIO, result: dict[str, Any], progress: Progress, bar: TaskID) -> None:
+    file.write(json.dumps(result, ensure_ascii=False) + "\n")
+    file.flush()
+    progress.advance(bar)
+
+
+def _answered(out: Path) -> dict[str, str]:
+    """Return the whole lines of an earlier run that carry an answer; a last line cut by a kill is dropped."""
+    if not out.exists():
+        return {}
+    kept: dict[str, str] = {}
+    for text in out.read_text(encoding="utf-8").splitlines():
+        try:
+            data = json.loads(text)
+        except ValueError:
+            continue
+        if "error" not in data:
+            kept[str(data["id"])] = text
+    return kept

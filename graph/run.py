@@ -1,0 +1,128 @@
+"""The door for questions: ``python -m graph.run "question"``, the same as ``docmind ask``.
+
+Answer and sources go to stdout, progress and ledger to stderr. Exit codes: 0 answered or abstained, 2 wrong use, 1 failed,
+with one line that says what to do; 130 after Ctrl-C.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from graph.batch import read_questions, run_batch
+from graph.session import Ask, Session
+from infra.errors import ConfigurationError, DocMindError, QuestionError
+from infra.settings import Settings, load_settings
+from infra.telemetry import set_up_logging
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def ask(  # noqa: PLR0913 - a command's options
+    question: Annotated[str | None, typer.Argument(help="The question. Use --questions for many.")] = None,
+    docs: Annotated[
+        list[Path] | None, typer.Option(help="Bring these files or folders up to date first and answer from them only.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    thread: Annotated[str | None, typer.Option(help="Continue the conversation of this name.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose documents; tenants never mix.")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do not use remembered answers.")] = False,  # noqa: ARG001 - part of the contract; there is no answer cache yet
+    backend: Annotated[str | None, typer.Option(help="auto, vllm or engine.")] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help='A file with a {"id", "question"} object a line; needs --out.')
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the answers to --questions go, one JSON object a line.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions worked on at once.")] = 4,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep what --out holds and answer the rest.")] = False,
+) -> None:
+    """Ask your documents; every sentence of the answer is cited and checked.
+
+    Examples:
+      python -m graph.run --docs docs "What does the guard count?"
+      python -m graph.run --thread lisbon "And in 2023?"
+      python -m graph.run --docs notes --questions q.jsonl --out a.jsonl --concurrency 8
+    """
+    try:
+        settings = load_settings(tenant=tenant, backend=backend)
+        set_up_logging(settings.log_level)
+        if questions or out:
+            code = asyncio.run(_many(settings, docs, _both(question, questions, out), concurrency, resume=resume))
+        else:
+            code = asyncio.run(_one(settings, docs, _text(question), thread, as_json=as_json))
+    except DocMindError as error:
+        typer.echo(f"docmind: {error}", err=True)
+        raise typer.Exit(2 if isinstance(error, ConfigurationError | QuestionError) else 1) from error
+    except KeyboardInterrupt:
+        typer.echo("docmind: interrupted; what was stored stays usable.", err=True)
+        raise typer.Exit(130) from None
+    raise typer.Exit(code)
+
+
+def _text(question: str | None) -> str:
+    if question is None:
+        raise ConfigurationError('No question given: python -m graph.run "your question"')
+    return question
+
+
+def _both(question: str | None, questions: Path | None, out: Path | None) -> tuple[Path, Path]:
+    if question is not None or questions is None or out is None:
+        raise ConfigurationError("--questions FILE and --out FILE go together, without a question of their own.")
+    return questions, out
+
+
+async def _one(
+    settings: Settings, docs: list[Path] | None, question: str, thread: str | None, *, as_json: bool
+) -> int:
+    console = Console(stderr=True)
+    async with Session(settings, console, keep_threads=thread is not None) as session:
+        session.check(question)
+        roots = await session.prepare(docs)
+        answer = await session.ask(Ask(question, roots, thread), show=True)
+        note = (await session.backend()).note
+    typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else render(answer))
+    _ledger(console, answer, note)
+    return 0
+
+
+async def _many(
+    settings: Settings, docs: list[Path] | None, files: tuple[Path, Path], concurrency: int, *, resume: bool
+) -> int:
+    questions = read_questions(files[0])
+    console = Console(stderr=True)
+    async with Session(settings, console, keep_threads=False) as session:
+        roots = await session.prepare(docs)
+        failed = await run_batch(session, questions, roots, files[1], concurrency=concurrency, resume=resume)
+    console.print(f"{len(questions) - failed} answered, {failed} failed; written to {files[1]}")
+    return 1 if failed else 0
+
+
+def render(answer: dict[str, Any]) -> str:
+    """Return an answer as a person reads it: text, then each source with the words it rests on."""
+    lines = [answer["answer"]]
+    if answer["citations"]:
+        lines.append("\nSources")
+        lines += [f'  [{c["label"]}] {c["doc"]} ({c["start"]}-{c["end"]}): "{c["quote"]}"' for c in answer["citations"]]
+    lines.append(f"\nAnswered by {answer['backend']['engine']}.")
+    return "\n".join(lines)
+
+
+def _ledger(console: Console, answer: dict[str, Any], note: str) -> None:
+    usage, seconds = answer["usage"], answer["seconds"]
+    if note:
+        console.print(note, style="dim", highlight=False)
+    console.print(
+        f"{usage['llm_calls']} model calls, {usage['prompt_tokens']:,} prompt tokens ({usage['cached_tokens']:,} cached), "
+        f"{usage['completion_tokens']:,} completion tokens; {seconds['total']:.2f} s "
+        f"(model {seconds['llm']:.2f}, retrieval {seconds['retrieval']:.2f})",
+        style="dim",
+        highlight=False,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,141 @@
+"""A session of the command line: one graph over live resources, for one question or many."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph.state import CompiledStateGraph
+from rich.console import Console
+
+from graph.build import build
+from graph.desk import LiveDesk
+from graph.stages import Context, asked
+from infra.errors import ConfigurationError, StoreError
+from infra.llm.endpoint import Backend
+from infra.resources import Resources
+from infra.settings import Settings
+from tools.ingest import IngestReport, ingest
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question to a session: its text, the roots to answer from (None: all), the thread it continues."""
+
+    text: str
+    roots: Sequence[str] | None = None
+    thread: str | None = None
+
+
+class Session:
+    """Async context manager; progress goes to ``console`` (stderr).
+
+    Args:
+        settings: the settings in force.
+        console: where progress is shown.
+        keep_threads: whether conversations are kept on disk (``--thread``).
+    """
+
+    def __init__(self, settings: Settings, console: Console, *, keep_threads: bool) -> None:
+        self._settings = settings
+        self.console = console
+        self._keep = keep_threads
+        self._stack = AsyncExitStack()
+        self._resources = Resources(settings)
+        self._graph: CompiledStateGraph[Any, Any, Any, Any] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._stack.push_async_callback(self._resources.aclose)
+        try:
+            saver = await self._saver() if self._keep else None
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._graph = build(LiveDesk(self._resources), checkpointer=saver)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _saver(self) -> AsyncSqliteSaver:
+        path = self._settings.tenant_dir / "threads.sqlite3"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return await self._stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
+        except OSError as error:
+            raise StoreError(f"Cannot write {path.parent} ({error}); set DOCMIND_DATA_DIR.") from error
+
+    def check(self, question: str) -> None:
+        """Raise QuestionError for a question that cannot be worked on, before anything is opened."""
+        asked([HumanMessage(question)], self._settings.max_question_chars)
+
+    async def prepare(self, docs: Sequence[Path] | None) -> list[str] | None:
+        """Bring ``docs`` up to date and return them as roots; without any, make sure that there are documents.
+
+        Raises:
+            ConfigurationError: nothing is there to answer from.
+        """
+        index, embedder = await asyncio.to_thread(self._resources.index)
+        if not docs:
+            if index.counts().documents == 0:
+                raise ConfigurationError("No documents yet: give --docs PATH, or run `docmind ingest PATH` first.")
+            return None
+        with self.console.status("Reading documents") as status:
+            report = await asyncio.to_thread(
+                ingest,
+                index,
+                embedder,
+                docs,
+                settings=self._settings.ingest,
+                progress=lambda name, done, total: status.update(f"Reading documents {done}/{total} {name}"),
+            )
+        self._tell(report)
+        roots = [str(path.resolve()) for path in docs]
+        if index.counts(roots).documents == 0:
+            raise ConfigurationError(f"No readable documents under {', '.join(map(str, docs))}.")
+        return roots
+
+    async def ask(self, ask: Ask, *, show: bool = False) -> dict[str, Any]:
+        """Answer one question and return the contract's JSON object; ``show`` prints the stages as they run."""
+        assert self._graph is not None, "enter the session first"  # noqa: S101 - a programming error
+        config: RunnableConfig = {"configurable": {"thread_id": ask.thread or str(uuid4())}}
+        context = Context(roots=list(ask.roots) if ask.roots is not None else None)
+        answer: dict[str, Any] = {}
+        updates = self._graph.astream(
+            {"messages": [HumanMessage(ask.text, id=str(uuid4()))]},
+            config,
+            context=context,
+            stream_mode="updates",
+            durability="exit" if self._keep else None,
+        )
+        async for update in updates:
+            for node, value in update.items():
+                if node == "deliver":
+                    answer = value["answer"]
+                elif show:
+                    self.console.print(stage_line(node, value), style="dim", highlight=False, markup=False)
+        return answer
+
+    async def backend(self) -> Backend:
+        """Return the facts of the model server in use."""
+        return await self._resources.backend()
+
+    def _tell(self, report: IngestReport) -> None:
+        for failure in report.failed:
+            self.console.print(f"not read: {failure.path}: {failure.error}", style="yellow", markup=False)
+
+
+def stage_line(node: str, value: dict[str, Any] | None) -> str:
+    """Return one line for what a node just did."""
+    messages = (value or {}).get("messages") or []
+    words = next((m.text for m in messages if m.text and getattr(m, "name", None) == node), "")
+    return f"{node}: {' '.join(words.split())[:100]}" if words else node
