@@ -93,7 +93,7 @@ class GuardedChat(ChatOpenAI):
         self,
         messages: Sequence[BaseMessage],
         tools: Sequence[Any] | None = None,
-        **_: Any,  # noqa: ANN401 - the vendor's signature
+        **_: Any,
     ) -> int:
         """Count a prompt as the server does, template included."""
         bound: dict[str, Any] = {"tools": [convert_to_openai_tool(tool) for tool in tools]} if tools else {}
@@ -120,7 +120,7 @@ class GuardedChat(ChatOpenAI):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,  # noqa: ANN401 - the vendor\'s signature
+        **kwargs: Any,
     ) -> ChatResult:
         with self._open(run_manager) as account:
             request = self._admit(account, messages, stop, kwargs)
@@ -140,7 +140,7 @@ class GuardedChat(ChatOpenAI):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,  # noqa: ANN401 - the vendor\'s signature
+        **kwargs: Any,
     ) -> ChatResult:
         with self._open(run_manager) as account:
             request = await self._aadmit(account, messages, stop, kwargs)
@@ -157,7 +157,7 @@ class GuardedChat(ChatOpenAI):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,  # noqa: ANN401 - the vendor\'s signature
+        **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with self._open(run_manager) as account:
             request = self._admit(account, messages, stop, kwargs)
@@ -175,7 +175,7 @@ class GuardedChat(ChatOpenAI):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,  # noqa: ANN401 - the vendor\'s signature
+        **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with self._open(run_manager) as account:
             request = await self._aadmit(account, messages, stop, kwargs)
@@ -234,16 +234,14 @@ class GuardedChat(ChatOpenAI):
         input_: LanguageModelInput,
         *,
         stop: list[str] | None = None,
-        **kwargs: Any,  # noqa: ANN401 - the vendor's signature
+        **kwargs: Any,
     ) -> dict[str, Any]:
         """Build the request body; a json_schema goes out untouched.
 
         Left in its place, the SDK would parse the reply itself and lose one that is cut or not valid.
         """
-        payload = cast(
-            "dict[str, Any]",
-            super()._get_request_payload(input_, stop=stop, **kwargs),  # pyright: ignore[reportUnknownMemberType] - a bare dict
-        )
+        vendor = super()._get_request_payload(input_, stop=stop, **kwargs)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - bare dict
+        payload = cast("dict[str, Any]", vendor)
         if isinstance(payload.get("response_format"), dict):
             payload["extra_body"] = (payload.get("extra_body") or {}) | {
                 "response_format": payload.pop("response_format")

@@ -1,0 +1,133 @@
+"""Asking a model for a value: one call, a hostile reply, at most one repair.
+
+Gives `ask`: messages and a pydantic type in, a checked value out. The reply's form is asked for with
+``response_format`` json_schema, whose title is the task's name; what comes back is read by `infra.llm.parse` whatever
+wraps it. A reply that cannot be read is sent back once with what is wrong with it; after that `UnreadableReply` is
+raised and the agent answers with its own deterministic fallback. `BudgetExceeded` and other `BackendError` pass
+through.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from pydantic import BaseModel, ValidationError
+
+from infra.errors import BackendError
+from infra.llm.failures import one_line
+from infra.llm.parse import MAX_CHARS, Reading, readings
+from infra.text.blocks import neutral
+
+T = TypeVar("T", bound=BaseModel)
+
+MAX_SHOWN_CHARS = 1_000  # of an unreadable reply, in the repair call: enough to see its form, and cheap
+MAX_PROBLEM_CHARS = 300
+_TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[T]):
+    """A checked value.
+
+    Attributes:
+        value: what was asked for.
+        repaired: whether it took a second call, or was read from a reply that was cut.
+        raw: the reply's text as it came, control characters included.
+    """
+
+    value: T
+    repaired: bool
+    raw: str
+
+
+class UnreadableReply(BackendError):  # noqa: N818 - the field's word
+    """A reply could not be read, nor could the one to the repair call.
+
+    Attributes:
+        task: name of the task.
+        problem: what was wrong with the last reply.
+        raw: the last reply's first words.
+    """
+
+    def __init__(self, task: str, problem: str, raw: str) -> None:
+        super().__init__(
+            f"the model's reply to {task!r} could not be read, nor could its repair: {problem}; "
+            "a larger model (DOCMIND_VLLM__MODEL) or DOCMIND_BACKEND=engine may help"
+        )
+        self.task = task
+        self.problem = problem
+        self.raw = raw
+
+
+async def ask(
+    model: BaseChatModel, messages: Sequence[BaseMessage], schema: type[T], *, task: str, max_tokens: int | None = None
+) -> Reply[T]:
+    """Ask for a value of type ``schema``.
+
+    Args:
+        model: a guarded model, or a fake.
+        messages: the prompt.
+        schema: the value's type; its JSON schema goes out with ``task`` as title.
+        task: name of the task (letters, digits, ``_`` and ``-``, at most 64).
+        max_tokens: longest reply; None leaves it to the guard's reserve.
+
+    Raises:
+        UnreadableReply: neither the reply nor its repair could be read.
+        BudgetExceeded: a call does not fit its window or budget.
+        BackendError: the server failed.
+    """
+    limit = {} if max_tokens is None else {"max_tokens": max_tokens}
+    bound = model.bind(response_format=response_format(schema, task), **limit)
+    first = await bound.ainvoke(list(messages))
+    outcome = _read(first, schema)
+    if isinstance(outcome, Reply):
+        return outcome
+    second = await bound.ainvoke([*messages, *_repair(first, outcome)])
+    mended = _read(second, schema)
+    if isinstance(mended, Reply):
+        return replace(mended, repaired=True)
+    raise UnreadableReply(task, mended, second.text[:MAX_SHOWN_CHARS])
+
+
+def response_format(schema: type[BaseModel], task: str) -> dict[str, Any]:
+    """Return the ``response_format`` that asks for ``schema`` under the title ``task``."""
+    if not _TASK_NAME.fullmatch(task):
+        raise ValueError(f"{task!r} is no task name: letters, digits, _ and -, at most 64")
+    described = schema.model_json_schema() | {"title": task}
+    return {"type": "json_schema", "json_schema": {"name": task, "schema": described, "strict": True}}
+
+
+def _read(reply: AIMessage, schema: type[T]) -> Reply[T] | str:
+    """Return the first reading of a reply that is valid; else what is wrong, in a few words."""
+    problem = _no_json(reply)
+    called = [Reading(call["args"], whole=True) for call in reply.tool_calls]
+    for reading in (*called, *readings(reply.text)):
+        try:
+            return Reply(schema.model_validate(reading.value), repaired=not reading.whole, raw=reply.text)
+        except ValidationError as error:
+            problem = _problem(error)
+    return problem
+
+
+def _no_json(reply: AIMessage) -> str:
+    if not reply.text.strip():
+        return "the reply was empty"
+    if len(reply.text) > MAX_CHARS:
+        return f"the reply was longer than {MAX_CHARS:,} characters"
+    if reply.response_metadata.get("finish_reason") == "length":
+        return "the reply was cut off before its JSON was complete: be shorter"
+    return "the reply held no JSON object"
+
+
+def _problem(error: ValidationError) -> str:
+    found = (f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors(include_url=False)[:4])
+    return one_line("; ".join(found), MAX_PROBLEM_CHARS)
+
+
+def _repair(reply: AIMessage, problem: str) -> list[BaseMessage]:
+    shown = neutral(one_line(reply.text, MAX_SHOWN_CHARS)) or "(nothing)"
+    asked = f"That is not valid ({problem}). Reply with one JSON object that fits the given schema and nothing else."
+    return [AIMessage(shown), HumanMessage(neutral(asked))]
