@@ -11,7 +11,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from infra.settings import PREFIX, Settings
 
@@ -48,7 +47,7 @@ def _entry(prefix: str, name: str, field: FieldInfo) -> str:
 def _shown(field: FieldInfo) -> str:
     """The default as one writes it in a ``.env`` file; empty where it depends on the machine or there is none."""
     value: object = field.default
-    if value is PydanticUndefined or value is None:
+    if value is None or field.default_factory is not None or field.is_required():
         return ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
