@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graph.state import Compression, View, Visit
-from infra.llm.backends import Backend
+from infra.llm.endpoint import Backend
 from tools.citations import Citation
 
 NOTHING_FOUND = "I could not find an answer to this in your documents."

@@ -43,4 +43,4 @@ class LiveDesk:
 
     async def count(self, text: str) -> int:
         """Return how many tokens ``text`` is to the model in use."""
-        return (await (await self._resources.counter()).acount_text(text)).tokens
+        return (await (await self._resources.chat()).acount_text(text)).tokens

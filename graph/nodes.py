@@ -23,7 +23,7 @@ from agents.validator import validate
 from graph.answer import text_of
 from graph.policy import Agent
 from graph.state import AgentOutput, Question, State, View, Visit, view_of
-from infra.llm.backends import Backend
+from infra.llm.endpoint import Backend
 from infra.llm.ledger import Call, Ledger, Scope
 from infra.settings import Settings
 from tools.evidence import Finding, merge

@@ -1,0 +1,89 @@
+"""Who goes next follows from the state."""
+
+from agents.planner import Plan, Step
+from agents.router import Route
+from agents.synthesizer import Claim, Draft
+from agents.validator import Accepted, Rejected, Verdict
+from graph.policy import Decision, Handoff, Limits, decide
+from graph.state import Question, View
+from tools.citations import Citation
+from tools.evidence import Finding, Signal
+
+LIMITS = Limits(max_parallel=3, max_rounds=2)
+QUESTION = Question(id="000001-m", thread="t", text="Who and when?", asked_at=0.0)
+LOOKUP = Route(kind="lookup", question="Who and when?")
+COMPOUND = Route(kind="compound", question="Who and when?")
+FOUND = Finding("q", [], Signal(0.9, likely=True))
+NOTHING = Finding("q", [], Signal(0.1, likely=False))
+DRAFT = Draft(claims=[Claim(text="Ann, in May.", marks=["E1"])])
+ACCEPTED = Verdict(accepted=[Accepted(text="Ann, in May.", citations=[Citation("E1", "a.txt", 0, 3, "Ann")])], rejected=[])
+REJECTED = Verdict(accepted=[], rejected=[Rejected(text="Ann, in May.", reason="not there")])
+PLAN = Plan(steps=[Step(id="q1", question="Who?"), Step(id="q2", question="When?"), Step(id="q3", question="Then?", needs=["q1"])])
+
+
+def view(**known: object) -> View:
+    nothing = {"route": None, "plan": None, "findings": {}, "drafts": [], "verdicts": []}
+    return View(QUESTION, **{**nothing, **known})  # pyright: ignore[reportArgumentType] - test shorthand
+
+
+def handoffs(decision: Decision) -> list[tuple[str, str]]:
+    return [(h.agent, h.task) for h in decision.handoffs]
+
+
+def test_a_new_question_goes_to_the_router() -> None:
+    assert handoffs(decide(view(), LIMITS)) == [("router", "route")]
+
+
+def test_a_direct_question_ends_with_the_routers_reply() -> None:
+    direct = Route(kind="direct", question="Hello", reply="Hello.")
+    assert decide(view(route=direct), LIMITS) == Decision((), frozenset(), "router")
+
+
+def test_a_lookup_is_searched_without_a_plan() -> None:
+    assert handoffs(decide(view(route=LOOKUP), LIMITS)) == [("retrieval", "q1")]
+
+
+def test_a_compound_question_is_planned_first() -> None:
+    assert handoffs(decide(view(route=COMPOUND), LIMITS)) == [("planner", "plan")]
+
+
+def test_independent_steps_are_searched_side_by_side_and_the_dependent_one_after() -> None:
+    planned = view(route=COMPOUND, plan=PLAN)
+    assert handoffs(decide(planned, LIMITS)) == [("retrieval", "q1"), ("retrieval", "q2")]
+    then = view(route=COMPOUND, plan=PLAN, findings={"q1": FOUND, "q2": FOUND})
+    assert handoffs(decide(then, LIMITS)) == [("retrieval", "q3")]
+
+
+def test_never_more_branches_than_allowed() -> None:
+    decision = decide(view(route=COMPOUND, plan=PLAN), Limits(max_parallel=1, max_rounds=2))
+    assert decision.handoffs == (Handoff("retrieval", "q1"),)
+
+
+def test_an_answer_is_drafted_when_any_part_seems_to_be_there() -> None:
+    state = view(route=COMPOUND, plan=PLAN, findings={"q1": NOTHING, "q2": FOUND, "q3": NOTHING})
+    assert handoffs(decide(state, LIMITS)) == [("synthesizer", "round 1")]
+
+
+def test_documents_that_hold_no_answer_cost_no_draft() -> None:
+    assert decide(view(route=LOOKUP, findings={"q1": NOTHING}), LIMITS).forward == "retrieval"
+
+
+def test_an_empty_draft_abstains_without_a_check() -> None:
+    assert decide(view(route=LOOKUP, findings={"q1": FOUND}, drafts=[Draft(claims=[])]), LIMITS).forward == "synthesizer"
+
+
+def test_every_draft_is_checked() -> None:
+    state = view(route=LOOKUP, findings={"q1": FOUND}, drafts=[DRAFT])
+    assert handoffs(decide(state, LIMITS)) == [("validator", "round 1")]
+
+
+def test_an_accepted_answer_is_forwarded() -> None:
+    state = view(route=LOOKUP, findings={"q1": FOUND}, drafts=[DRAFT], verdicts=[ACCEPTED])
+    assert decide(state, LIMITS).forward == "validator"
+
+
+def test_a_rejected_draft_gets_one_more_round_and_no_third() -> None:
+    once = view(route=LOOKUP, findings={"q1": FOUND}, drafts=[DRAFT], verdicts=[REJECTED])
+    assert handoffs(decide(once, LIMITS)) == [("synthesizer", "round 2")]
+    twice = view(route=LOOKUP, findings={"q1": FOUND}, drafts=[DRAFT, DRAFT], verdicts=[REJECTED, REJECTED])
+    assert decide(twice, LIMITS).forward == "validator"
