@@ -114,7 +114,8 @@ def _vllm(settings: Settings, transports: Transports | None) -> Backend:
         served = _served(clients, vllm.base_url)
         version = _version(clients, vllm.base_url)
     finally:
-        clients.close()
+        if transports is None:  # given ones are their owner's to close
+            clients.close()
     model, note = _model(served, vllm.model, vllm.base_url)
     limit = served[model]
     return Backend(
