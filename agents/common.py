@@ -20,6 +20,4 @@ def question_block(question: str) -> str:
 
 def source_blocks(evidence: Sequence[Evidence]) -> list[str]:
     """Return one block a passage, in the order of the labels."""
-    return [
-        block("source", e.passage.text, id=e.label, doc=e.passage.doc, context=e.passage.header) for e in evidence
-    ]
+    return [block("source", e.passage.text, id=e.label, doc=e.passage.doc, context=e.passage.header) for e in evidence]

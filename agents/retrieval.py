@@ -23,8 +23,8 @@ async def retrieve(
 ) -> Finding:
     """Search for ``question``, off the event loop.
 
-    A sub-question that needs another's answer is searched together with the head of what was found for it: the model-free
-    bridge from "the person who ..." to that person's name.
+    A sub-question that needs another's answer is searched together with the head of what was found for it: the
+    model-free bridge from "the person who ..." to that person's name.
     """
     bridge = [p.text[:BRIDGE_CHARS] for f in needed for p in f.passages[:BRIDGE_PASSAGES]]
     query = "\n".join([question, *bridge])

@@ -37,7 +37,7 @@ class Route(BaseModel):
         description="direct: needs no documents; lookup: one search; compound: several searches"
     )
     question: str = Field(description="the question in a form that stands without the conversation")
-    reply: str = Field("", description="the reply, for a direct question only")
+    reply: str = Field(default="", description="the reply, for a direct question only")
 
 
 async def route(question: str, history: Sequence[Turn], model: BaseChatModel) -> Route:

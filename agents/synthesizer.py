@@ -28,7 +28,7 @@ class Claim(BaseModel):
     marks: list[str] = Field(description="ids of the sources it rests on, such as E1")
     quotes: list[str] = Field(
         default_factory=list[str],
-        description="for each mark the exact words of the source that carry the sentence; empty when the sentence itself is copied",
+        description="for each mark the exact words that carry the sentence; empty when it is itself copied",
     )
 
 
@@ -38,7 +38,7 @@ class Draft(BaseModel):
     model_config = ConfigDict(frozen=True, title="draft")
 
     claims: list[Claim] = Field(description="the answer, sentence by sentence; empty when the sources do not hold it")
-    missing: str = Field("", description="what the sources do not say, if anything")
+    missing: str = Field(default="", description="what the sources do not say, if anything")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The validator: marks and quotes are checked by code first, then the model judges what code cannot decide.
 
-A claim is accepted when it carries at least one citation whose quote stands verbatim in the cited passage, and either the
-claim itself is that quote or the model judges it supported. What the model's judgement leaves open is rejected.
+A claim is accepted when it carries at least one citation whose quote stands verbatim in the cited passage, and either
+the claim itself is that quote or the model judges it supported. What the model's judgement leaves open is rejected.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Judgement(BaseModel):
 
     claim: str = Field(description="the claim's id")
     supported: bool = Field(description="true only if the marked sources say so")
-    reason: str = Field("", description="a few words")
+    reason: str = Field(default="", description="a few words")
 
 
 class Judgements(BaseModel):
@@ -93,7 +93,7 @@ async def validate(case: Case, draft: Draft, model: BaseChatModel) -> Verdict:
 
 
 def _check(claim: Claim, passages: dict[str, Passage]) -> _Checked:
-    """Find each mark's words in its passage: the quote given, else the claim itself, else the sentence that carries it."""
+    """Find each mark's words in its passage: the claim itself, the quote given, or the sentence that carries it."""
     citations: list[Citation] = []
     verbatim = False
     for n, mark in enumerate(dict.fromkeys(m.strip("[] ") for m in claim.marks)):

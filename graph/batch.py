@@ -48,7 +48,13 @@ def _line(path: Path, number: int, text: str) -> Line:
 
 
 async def run_batch(
-    session: Session, questions: Sequence[Line], roots: Sequence[str] | None, out: Path, *, concurrency: int, resume: bool
+    session: Session,
+    questions: Sequence[Line],
+    roots: Sequence[str] | None,
+    out: Path,
+    *,
+    concurrency: int,
+    resume: bool,
 ) -> int:
     """Answer ``questions``, at most ``concurrency`` at once; returns how many failed (their lines carry ``error``).
 

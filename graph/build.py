@@ -1,9 +1,12 @@
 """The graph: receive -> supervisor with five agents, compress between the stages -> deliver.
 
-The supervisor's workflow comes from the library (``graph.supervisor``); its nodes are taken over into one flat graph with
-narrow input and output types. Flat, because only nodes of the outermost graph can be interrupted before and are streamed
-as updates by default: each agent is one, in Studio as on the command line.
+The supervisor's workflow comes from the library (``graph.supervisor``); its nodes are taken over into one flat graph
+with narrow input and output types. Flat, because only nodes of the outermost graph can be interrupted before and are
+streamed as updates by default: each agent is one, in Studio as on the command line.
 """
+
+# langgraph's own overloads are partly untyped
+# pyright: reportUnknownMemberType=false
 
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from graph.nodes import Desk, agent_graph
 from graph.policy import AGENTS, Limits
-from graph.stages import Context, compress_node, deliver_node, receive_node
+from graph.stages import Context, Stages
 from graph.state import Input, Output, State
 from graph.supervisor import SUPERVISOR, supervise
 
@@ -22,7 +25,9 @@ DELIVER = "deliver"
 PROMPT = Path(__file__).parent / "prompts" / "supervisor.md"
 
 
-def build(desk: Desk, *, checkpointer: BaseCheckpointSaver[Any] | None = None) -> CompiledStateGraph[Any, Any, Any, Any]:
+def build(
+    desk: Desk, *, checkpointer: BaseCheckpointSaver[Any] | None = None
+) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Compile the graph over ``desk``; its live clients are opened by the first question that needs them."""
     agents = desk.settings.agents
     limits = Limits(agents.max_parallel_calls if agents.parallel_tools else 1, agents.max_rounds)
@@ -33,11 +38,12 @@ def build(desk: Desk, *, checkpointer: BaseCheckpointSaver[Any] | None = None) -
         prompt=PROMPT.read_text(encoding="utf-8"),
         limits=limits,
     )
+    stages = Stages(desk)
     graph = StateGraph(State, context_schema=Context, input_schema=Input, output_schema=Output)
-    graph.add_node("receive", receive_node(desk))
+    graph.add_node("receive", stages.receive)
     graph.add_node(SUPERVISOR, workflow.nodes[SUPERVISOR].runnable, destinations=AGENTS)
-    graph.add_node("compress", compress_node(desk))
-    graph.add_node(DELIVER, deliver_node(desk))
+    graph.add_node("compress", stages.compress)
+    graph.add_node(DELIVER, stages.deliver)
     for name in AGENTS:
         graph.add_node(name, workflow.nodes[name].runnable)
         graph.add_edge(name, "compress")

@@ -1,7 +1,7 @@
 """The `docmind` command: one name for all doors, each loaded only when it is called.
 
-This is the one place where late imports are allowed: ``docmind --help`` must answer at once, and LangGraph alone takes a
-second to import.
+This is the one place where late imports are allowed: ``docmind --help`` must answer at once, and LangGraph alone
+takes a second to import.
 """
 
 from dataclasses import dataclass

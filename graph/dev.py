@@ -1,7 +1,7 @@
 """The door for Studio and the LangGraph API: ``langgraph dev`` on loopback, with nothing leaving this machine.
 
-Its usage analytics and version check are switched off, tracing too, and no browser is opened. State of threads is kept in
-``.langgraph_api/`` of the working directory.
+Its usage analytics and version check are switched off, tracing too, and no browser is opened. State of threads is
+kept in ``.langgraph_api/`` of the working directory.
 """
 
 import os
@@ -37,7 +37,7 @@ def dev(
     except ConfigurationError as error:
         typer.echo(f"docmind: {error}", err=True)
         raise typer.Exit(2) from error
-    os.execvpe(command[0], command, os.environ | QUIET)  # noqa: S606 - our own interpreter, fixed arguments
+    os.execvpe(command[0], command, os.environ | QUIET)
 
 
 def command_line(port: int, config: Path) -> list[str]:

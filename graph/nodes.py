@@ -1,8 +1,12 @@
 """Each agent as a small named graph.
 
-An agent's graph is state -> call -> partial update: it reads the question's view, calls the agent's function with values and
-a chat model, and writes what came back under the question's id, with a line for the conversation and a line for the trail.
+An agent's graph is state -> call -> partial update: it reads the question's view, calls the agent's function with
+values and a chat model, and writes what came back under the question's id, with a line for the conversation and a
+line for the trail.
 """
+
+# langgraph's own overloads are partly untyped
+# pyright: reportUnknownMemberType=false
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,8 +36,15 @@ from tools.evidence import Finding, merge
 class Desk(Protocol):
     """What the nodes work with, from the switchboard."""
 
-    settings: Settings
-    ledger: Ledger
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where every model call is entered."""
+        ...
 
     async def chat(self, scope: Scope) -> BaseChatModel:
         """Return the guarded model that works in ``scope``."""
@@ -162,5 +173,7 @@ def visit(agent: str, began: float, question: Question, calls: Sequence[Call]) -
 def _listing(step_id: str, finding: Finding) -> str:
     """Return what retrieval says: the signal, then the passages."""
     signal = "may hold an answer" if finding.signal.likely else "do not seem to hold an answer"
-    head = f"{step_id}: {len(finding.passages)} passages; the documents {signal} (coverage {finding.signal.coverage:.2f})."
+    head = (
+        f"{step_id}: {len(finding.passages)} passages; the documents {signal} (coverage {finding.signal.coverage:.2f})."
+    )
     return "\n\n".join([head, *(f"{p.doc} ({p.start}-{p.end}): {p.text}" for p in finding.passages)])

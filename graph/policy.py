@@ -1,7 +1,7 @@
 """Who goes next: a pure function of the state, and what else would be sensible.
 
-``decide`` writes down the step that follows from the state, at no cost. ``Decision.options`` are the agents whose inputs
-are there: in ``llm`` mode the model may choose among them, and a choice outside is replaced by the policy's.
+``decide`` writes down the step that follows from the state, at no cost. ``Decision.options`` are the agents whose
+inputs are there: in ``llm`` mode the model may choose among them, and a choice outside is replaced by the policy's.
 """
 
 from dataclasses import dataclass

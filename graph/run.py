@@ -1,7 +1,7 @@
 """The door for questions: ``python -m graph.run "question"``, the same as ``docmind ask``.
 
-Answer and sources go to stdout, progress and ledger to stderr. Exit codes: 0 answered or abstained, 2 wrong use, 1 failed,
-with one line that says what to do; 130 after Ctrl-C.
+Answer and sources go to stdout, progress and ledger to stderr. Exit codes: 0 answered or abstained, 2 wrong use, 1
+failed, with one line that says what to do; 130 after Ctrl-C.
 """
 
 import asyncio
@@ -36,7 +36,9 @@ def ask(  # noqa: PLR0913 - a command's options
     questions: Annotated[
         Path | None, typer.Option(help='A file with a {"id", "question"} object a line; needs --out.')
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the answers to --questions go, one JSON object a line.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the answers to --questions go, one JSON object a line.")
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions worked on at once.")] = 4,
     resume: Annotated[bool, typer.Option("--resume", help="Keep what --out holds and answer the rest.")] = False,
 ) -> None:
@@ -75,9 +77,7 @@ def _both(question: str | None, questions: Path | None, out: Path | None) -> tup
     return questions, out
 
 
-async def _one(
-    settings: Settings, docs: list[Path] | None, question: str, thread: str | None, *, as_json: bool
-) -> int:
+async def _one(settings: Settings, docs: list[Path] | None, question: str, thread: str | None, *, as_json: bool) -> int:
     console = Console(stderr=True)
     async with Session(settings, console, keep_threads=thread is not None) as session:
         session.check(question)
@@ -116,7 +116,8 @@ def _ledger(console: Console, answer: dict[str, Any], note: str) -> None:
     if note:
         console.print(note, style="dim", highlight=False)
     console.print(
-        f"{usage['llm_calls']} model calls, {usage['prompt_tokens']:,} prompt tokens ({usage['cached_tokens']:,} cached), "
+        f"{usage['llm_calls']} model calls, {usage['prompt_tokens']:,} prompt tokens "
+        f"({usage['cached_tokens']:,} cached), "
         f"{usage['completion_tokens']:,} completion tokens; {seconds['total']:.2f} s "
         f"(model {seconds['llm']:.2f}, retrieval {seconds['retrieval']:.2f})",
         style="dim",

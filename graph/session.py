@@ -106,7 +106,7 @@ class Session:
 
     async def ask(self, ask: Ask, *, show: bool = False) -> dict[str, Any]:
         """Answer one question and return the contract's JSON object; ``show`` prints the stages as they run."""
-        assert self._graph is not None, "enter the session first"  # noqa: S101 - a programming error
+        assert self._graph is not None, "enter the session first"
         config: RunnableConfig = {"configurable": {"thread_id": ask.thread or str(uuid4())}}
         context = Context(roots=list(ask.roots) if ask.roots is not None else None)
         answer: dict[str, Any] = {}

@@ -1,14 +1,14 @@
-"""The three nodes of our own around the supervisor: receive opens a question, compress follows each stage, deliver ends it."""
+"""The three nodes of our own: receive opens a question, compress follows each stage, deliver ends it."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.runtime import Runtime
+from langgraph.runtime import get_runtime
 
 from agents.router import Turn
 from graph.answer import answer_of, shown, without_sources
@@ -30,59 +30,54 @@ class Context:
     """Absolute paths (ingested roots, folders or files in them) to answer from; none: all."""
 
 
-def receive_node(desk: Desk) -> Callable[[State, RunnableConfig, Runtime[Context]], dict[str, Any]]:
-    """Return the node that opens a question: checked, numbered, with the conversation before it."""
+class Stages:
+    """The three nodes, as methods over one desk."""
 
-    def receive(state: State, config: RunnableConfig, runtime: Runtime[Context]) -> dict[str, Any]:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def receive(self, state: State, config: RunnableConfig) -> dict[str, Any]:
+        """Open a question: checked, numbered, with the conversation before it."""
         messages = state.get("messages", [])
-        text = asked(messages, desk.settings.max_question_chars)
+        text = asked(messages, self._desk.settings.max_question_chars)
         before = state.get("question")
         turn = int(before.id.split("-", 1)[0]) + 1 if before else 1
+        context = get_runtime(Context).context
         question = Question(
             id=f"{turn:06d}-{messages[-1].id}",
             thread=str(config.get("configurable", {}).get("thread_id", "")),
             text=text,
             history=_history(messages[:-1]),
-            roots=runtime.context.roots if runtime.context else None,
+            roots=context.roots if context else None,
             asked_at=time.time(),
         )
         return {"question": question}
 
-    return receive
-
-
-def compress_node(desk: Desk) -> Callable[[State], Awaitable[dict[str, Any]]]:
-    """Return the node between stages: what the stage said becomes a note; typed results stay as they are."""
-
-    async def run(state: State) -> dict[str, Any]:
+    async def compress(self, state: State) -> dict[str, Any]:
+        """Make a note of what the stage said; typed results stay as they are."""
         view = view_of(state)
         stage = _stage(state.get("messages", []))
-        notes = [await compress(str(m.content), view.asked, desk.count) for m in stage]
-        name = stage[0].name or "stage"
+        notes = [await compress(m.text, view.asked, self._desk.count) for m in stage]
         entry = Compression(
-            stage=name, tokens_before=sum(n.tokens_before for n in notes), tokens_after=sum(n.tokens_after for n in notes)
+            stage=(stage[0].name or "") if stage else "",
+            tokens_before=sum(n.tokens_before for n in notes),
+            tokens_after=sum(n.tokens_after for n in notes),
         )
         key = f"{view.question.id}/{len(state.get('compressions', {})) + 1:03d}"
         replaced = [AIMessage(n.text, name=m.name, id=m.id) for n, m in zip(notes, stage, strict=True) if n.shortened]
         return {"compressions": {key: entry}, "messages": replaced}
 
-    return run
-
-
-def deliver_node(desk: Desk) -> Callable[[State], Awaitable[dict[str, Any]]]:
-    """Return the node that ends a question: the answer as message and as object, the hand-offs cleared away."""
-
-    async def deliver(state: State) -> dict[str, Any]:
+    async def deliver(self, state: State) -> dict[str, Any]:
+        """End a question: the answer as message and as object, the hand-offs cleared away."""
         view = view_of(state)
         messages = state.get("messages", [])
         last = max(n for n, m in enumerate(messages) if isinstance(m, HumanMessage))
         cleared = [RemoveMessage(id=m.id) for m in messages[last + 1 :] if m.id]
-        visits = [*state.get("trail", {}).values(), *_supervisor_visits(view, desk)]
-        answer = answer_of(view, visits, list(state.get("compressions", {}).values()), await desk.backend())
-        desk.ledger.forget(view.question.id)
+        visits = [*state.get("trail", {}).values(), *_supervisor_visits(view, self._desk)]
+        compressions = list(state.get("compressions", {}).values())
+        answer = answer_of(view, visits, compressions, await self._desk.backend())
+        self._desk.ledger.forget(view.question.id)
         return {"messages": [*cleared, AIMessage(shown(view))], "answer": answer}
-
-    return deliver
 
 
 def asked(messages: Sequence[AnyMessage], longest: int) -> str:
@@ -117,4 +112,5 @@ def _stage(messages: Sequence[AnyMessage]) -> list[AIMessage]:
 def _supervisor_visits(view: View, desk: Desk) -> list[Visit]:
     """Return the supervisor's own model calls as one visit, if it made any (``llm`` mode)."""
     calls = [c for c in desk.ledger.calls(view.question.id) if c.scope.agent == SUPERVISOR]
-    return [visit(SUPERVISOR, view.question.asked_at, view.question, calls)] if calls else []
+    whole = visit(SUPERVISOR, view.question.asked_at, view.question, calls)
+    return [whole.model_copy(update={"seconds": round(whole.llm_seconds, 4)})] if calls else []

@@ -172,7 +172,9 @@ class View:
 
 def view_of(state: State) -> View:
     """Return the newest question's view. Raises KeyError before a question was received."""
-    question = state["question"]
+    question = state.get("question")
+    if question is None:
+        raise KeyError("no question was received")
     return View(
         question=question,
         route=state.get("routes", {}).get(question.id),

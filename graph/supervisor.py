@@ -7,6 +7,9 @@ hook is needed because the library runs only one of several hand-offs in one mes
 branch per call, and answers every call exactly once, so each history that reaches a model is valid.
 """
 
+# the library is partly untyped
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
@@ -73,7 +76,11 @@ class SupervisorModel(BaseChatModel):
         return "docmind-supervisor"
 
     def bind_tools(
-        self, tools: Sequence[Any], *, parallel_tool_calls: bool = True, **kwargs: Any
+        self,
+        tools: Sequence[Any],
+        *,
+        parallel_tool_calls: bool = True,  # noqa: ARG002 - the library passes it on only where it is named
+        **kwargs: Any,  # noqa: ARG002 - the interface's
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Keep the tools for ``llm`` mode; ``parallel_tool_calls`` is always on, the policy bounds how many."""
         return self.model_copy(update={"tools": list(tools)})
@@ -81,9 +88,9 @@ class SupervisorModel(BaseChatModel):
     def _generate(
         self,
         messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        stop: list[str] | None = None,  # noqa: ARG002 - the interface's
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
     ) -> ChatResult:
         decision, _ = _open(messages[-1])
         return _result(_speak(decision))
@@ -91,9 +98,9 @@ class SupervisorModel(BaseChatModel):
     async def _agenerate(
         self,
         messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        stop: list[str] | None = None,  # noqa: ARG002 - the interface's
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
     ) -> ChatResult:
         decision, scope = _open(messages[-1])
         if self.mode == "policy" or decision.forward is not None:
@@ -110,7 +117,9 @@ def announce(limits: Limits) -> Callable[[State], dict[str, list[AnyMessage]]]:
         view = view_of(state)
         decision = decide(view, limits)
         scope = Scope(view.question.id, view.question.thread, SUPERVISOR)
-        content = json.dumps({"decision": asdict(decision) | {"options": sorted(decision.options)}, "scope": asdict(scope)})
+        content = json.dumps(
+            {"decision": asdict(decision) | {"options": sorted(decision.options)}, "scope": asdict(scope)}
+        )
         return {"llm_input_messages": [*state.get("messages", []), SystemMessage(content)]}
 
     return hook
@@ -119,8 +128,8 @@ def announce(limits: Limits) -> Callable[[State], dict[str, list[AnyMessage]]]:
 def fan_out(limits: Limits) -> Callable[[State], Command[Any]]:
     """Return the ``post_model_hook``: it carries out the hand-offs of the last message, each as a branch of its own.
 
-    A retrieval that names no step is spread over all steps that are ready, so a model that says "search" once still gets
-    its independent sub-questions searched side by side.
+    A retrieval that names no step is spread over all steps that are ready, so a model that says "search" once still
+    gets its independent sub-questions searched side by side.
     """
 
     def hook(state: State) -> Command[Any]:

@@ -1,8 +1,8 @@
 """The switchboard: settings in, live clients out; nobody else assembles.
 
-Nothing is opened before it is first asked for, and everything opened is closed by ``aclose``. The index and the embedding
-model are opened in the calling thread (``index``); the model server is chosen off the event loop. One instance serves any
-number of questions at once.
+Nothing is opened before it is first asked for, and everything opened is closed by ``aclose``. The index and the
+embedding model are opened in the calling thread (``index``); the model server is chosen off the event loop. One
+instance serves any number of questions at once.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Settings: read once at a door from the environment and ``.env``, checked, then frozen.
 
-Every variable starts with ``DOCMIND_``; nesting is written ``__`` (``DOCMIND_VLLM__CONTEXT_WINDOW=131072``). The defaults
-describe the card's server: vLLM on loopback port 8000 with Qwen3-4B-Instruct-2507-FP8, an FP8 KV cache and 128K context.
+Every variable starts with ``DOCMIND_``; nesting is written ``__`` (``DOCMIND_VLLM__CONTEXT_WINDOW=131072``). The
+defaults describe the card's server: vLLM on loopback port 8000 with Qwen3-4B-Instruct-2507-FP8, an FP8 KV cache and
+128K context.
 """
 
 from pathlib import Path
@@ -42,7 +43,9 @@ class VllmSettings(_Section):
     kv_cache_dtype: Literal["auto", "fp8", "fp8_e4m3", "fp8_e5m2", "bfloat16"] = Field(
         "fp8", description="type of the KV cache the server runs with"
     )
-    context_window: int = Field(131_072, ge=512, le=16_777_216, description="tokens; the server's own figure wins if smaller")
+    context_window: int = Field(
+        131_072, ge=512, le=16_777_216, description="tokens; the server's own figure wins if smaller"
+    )
     connect_seconds: float = Field(5.0, gt=0, le=60, description="time to open a connection")
     call_seconds: float = Field(120.0, gt=0, le=3600, description="time without a byte before a call is given up")
 
@@ -94,11 +97,18 @@ class Settings(BaseSettings):
     """All settings of DocMind."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", env_file=".env", frozen=True, extra="ignore", nested_model_default_partial_update=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        frozen=True,
+        extra="ignore",
+        nested_model_default_partial_update=True,
     )
 
     data_dir: Path = Field(default_factory=lambda: user_data_path("docmind"), description="where everything is kept")
-    tenant: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="whose documents; tenants never mix")
+    tenant: str = Field(
+        "default", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="whose documents; tenants never mix"
+    )
     backend: BackendName = Field("auto", description="auto: vLLM when it answers, else the embedded engine")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="what is logged to stderr")
     max_question_chars: int = Field(20_000, ge=100, le=1_000_000, description="longer questions are refused")
@@ -115,7 +125,7 @@ class Settings(BaseSettings):
         return self.data_dir / "tenants" / self.tenant
 
 
-def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - what pydantic takes
+def load_settings(**overrides: Any) -> Settings:
     """Read the settings; ``overrides`` (a door's options, None = not given) win over the environment.
 
     Raises:

@@ -1,7 +1,7 @@
 """Small real fakes that tests share.
 
 `ScriptedServer` speaks vLLM's dialect of the OpenAI protocol in process: chat completions from a script (whole and
-streamed), `/tokenize`, `/v1/models` and `/version`. It records every request. Its tokens are words, and 4 more a message.
+streamed), `/tokenize`, `/v1/models` and `/version`. It records every request. Its tokens are words, and 4 a message.
 """
 
 import json

@@ -1,7 +1,7 @@
 """State compression: what a stage said becomes a note of bounded length.
 
-A note is chosen, not written: whole sentences of the original in their order, those first that carry the question's terms,
-numbers, dates, paths and identifiers, until the cap is reached. Nothing is invented, at no model call.
+A note is chosen, not written: whole sentences of the original in their order, those first that carry the question's
+terms, numbers, dates, paths and identifiers, until the cap is reached. Nothing is invented, at no model call.
 """
 
 import re
@@ -35,7 +35,7 @@ class Note:
 
 
 async def compress(text: str, question: str, count: Count, *, cap: int = NOTE_TOKENS) -> Note:
-    """Return ``text`` if it has at most ``cap`` tokens, else the sentences that serve ``question`` best, within ``cap``."""
+    """Return ``text`` whole within ``cap`` tokens, else its sentences that serve ``question`` best, within ``cap``."""
     before = await count(text)
     if before <= cap:
         return Note(text, before, before)

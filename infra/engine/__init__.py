@@ -1,1 +1,5 @@
-"""The embedded engine: the OpenAI protocol in vLLM's dialect, answered by rules instead of a language model."""
+"""The embedded engine: vLLM's dialect of the OpenAI protocol, answered by stated rules, without a language model.
+
+One core (``core.Engine.handle``) turns a request into an answer; the two in-process transports, and the app that is
+served on a port, only carry its chunks at the time they are due. What it says is decided in ``reply`` and ``tasks``.
+"""

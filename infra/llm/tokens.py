@@ -97,11 +97,14 @@ class TokenCounter:
             return Count(tokens, exact=True)
 
     def _learn(self, key: bytes, body: Wire, response: httpx2.Response) -> Count:
+        """Keep a count; a server without the path is remembered, one odd answer is not."""
+        if response.status_code in _NO_SUCH_PATH:
+            self._absent = True
+            return estimate(body)
         tokens = _read_count(response)
+        if tokens is None:
+            return estimate(body)
         with self._lock:
-            if tokens is None:
-                self._absent = True
-                return estimate(body)
             self._known[key] = tokens
             while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
@@ -136,9 +139,7 @@ def _key(body: Wire) -> bytes:
 
 
 def _read_count(response: httpx2.Response) -> int | None:
-    """Return the server's count; None when it has no ``/tokenize`` or answers something else there."""
-    if response.status_code in _NO_SUCH_PATH:
-        return None
+    """Return the server's count; None when it answers something else."""
     response.raise_for_status()
     try:
         count = response.json()["count"]

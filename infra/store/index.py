@@ -6,19 +6,66 @@ that lie under these absolute paths (roots, folders in them, or single files); N
 documents (``doc``) are made for the roots in play: the given ones, or all (see ``infra.store.roots``).
 """
 
-from collections.abc import Sequence
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import RLock
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.errors import StoreError
 from infra.settings import Settings
+from infra.store.database import Database
 from infra.store.embeddings import Embedder
-from infra.store.records import Counts, DocumentInfo, Entry, Hit, StoredPassage, StoredWindow
+from infra.store.library import SCHEMA, Library
+from infra.store.lookup import Lookup
+from infra.store.owner import Ownership
+from infra.store.records import (
+    Counts,
+    DocumentInfo,
+    Entry,
+    Hit,
+    StoredPassage,
+    StoredWindow,
+    Window,
+    digest_of,
+    embedded_text,
+)
+from infra.store.roots import scopes_of, wanted_scopes
+from infra.store.vectors import Bm25, VectorStore, open_edge
+from infra.text.terms import VERSION as TERMS_VERSION
+from infra.text.terms import terms
+
+BM25 = Bm25()
+VECTORS_VERSION = 1
+FOLLOW_WINDOWS = 1_024
+"""Windows handed to the vector store at once: bounds memory while a large library is repaired."""
+
+
+def tenant_folder(settings: Settings) -> Path:
+    """Where everything of the settings' tenant is kept."""
+    return settings.data_dir / "tenants" / settings.tenant
 
 
 class Index:
     """One tenant's documents, owned by this process while it is open."""
+
+    def __init__(self, folder: Path, embedder: Embedder) -> None:
+        """Open the index in ``folder``; see ``open``."""
+        self._embedder = embedder
+        self._writing = RLock()
+        self._ownership = Ownership(folder)
+        try:
+            self._database = Database(folder / "library.sqlite3", SCHEMA)
+            self.library = Library(self._database)
+            self._lookup = Lookup(self._database)
+            self._vectors = self._open_vectors(folder)
+        except BaseException:
+            self._ownership.release()
+            raise
 
     @classmethod
     def open(cls, settings: Settings, embedder: Embedder) -> Self:
@@ -28,11 +75,14 @@ class Index:
             StoreLocked: another process owns it; the message says which.
             StoreError: the data directory cannot be read or written.
         """
-        raise NotImplementedError
+        return cls(tenant_folder(settings), embedder)
 
     def close(self) -> None:
         """Flush and hand the index back; safe to call twice."""
-        raise NotImplementedError
+        with self._writing:
+            self._vectors.close()
+            self._database.close()
+            self._ownership.release()
 
     def __enter__(self) -> Self:
         return self
@@ -43,56 +93,73 @@ class Index:
     @property
     def generation(self) -> int:
         """A number that grows with every change of what is stored."""
-        raise NotImplementedError
+        return self.library.generation()
 
     def roots(self) -> list[str]:
         """Absolute paths of the roots ingested, sorted."""
-        raise NotImplementedError
+        return self.library.roots()
 
     def counts(self, roots: Sequence[str] | None = None) -> Counts:
         """How many documents, chunks and windows lie under ``roots``."""
-        raise NotImplementedError
+        return self._lookup.counts(self._in_play(roots))
 
     def documents(self, roots: Sequence[str] | None = None) -> list[DocumentInfo]:
-        """The documents under ``roots``, sorted by root and path."""
-        raise NotImplementedError
+        """The documents under ``roots``, sorted by path."""
+        return self._lookup.documents(self._in_play(roots))
 
     def text_of(self, document_id: str) -> str:
         """The extracted text of a document. Raises KeyError for an id that is not (or no longer) stored."""
-        raise NotImplementedError
+        return self._lookup.text_of(document_id)
 
     def text_named(self, doc: str, roots: Sequence[str] | None = None) -> str | None:
         """The extracted text of the document that carries this name for these roots, or None."""
-        raise NotImplementedError
+        named = (document.id for document in self.documents(roots) if document.doc == doc)
+        return next((self.text_of(document_id) for document_id in named), None)
 
     def passages(self, chunk_ids: Sequence[str], roots: Sequence[str] | None = None) -> list[StoredPassage]:
         """The chunks with these ids in this order; ids that are no longer stored are left out."""
-        raise NotImplementedError
+        return self._lookup.passages(chunk_ids, self._in_play(roots))
 
     def neighbours(self, chunk_id: str, roots: Sequence[str] | None = None) -> list[StoredPassage]:
         """The chunk before and the chunk after, in document order, where there are such."""
-        raise NotImplementedError
+        return self._lookup.neighbours(chunk_id, self._in_play(roots))
 
     def windows(self, window_ids: Sequence[str]) -> list[StoredWindow]:
         """The windows with these ids in this order; ids that are no longer stored are left out."""
-        raise NotImplementedError
+        return self._lookup.windows(window_ids)
 
-    def idf(self, terms: Sequence[str]) -> dict[str, float]:
+    def idf(self, query_terms: Sequence[str]) -> dict[str, float]:
         """ln(1 + (N - df + .5) / (df + .5)) of each term over all N windows; a term nobody uses has df 0."""
-        raise NotImplementedError
+        return self._lookup.idf(query_terms)
 
     def dense(self, vector: NDArray[np.float32], limit: int, roots: Sequence[str] | None = None) -> list[Hit]:
         """The windows nearest to an L2-normalised vector, best first; score is the cosine."""
-        raise NotImplementedError
+        return self._vectors.dense(vector, limit, self._scopes(roots))
 
     def sparse(self, query_terms: Sequence[str], limit: int, roots: Sequence[str] | None = None) -> list[Hit]:
         """The windows that fit the terms best by BM25, best first; only windows that share a term."""
-        raise NotImplementedError
+        return self._vectors.sparse(query_terms, limit, self._scopes(roots))
 
-    def replace(self, entries: Sequence[Entry]) -> None:
-        """Store documents, each in the place of what stood under its id; all or nothing for each document."""
-        raise NotImplementedError
+    def change(self, entries: Sequence[Entry], removed: Sequence[str] = ()) -> None:
+        """Store documents, each in the place of what has its id, and remove others; in the library all or nothing.
 
-    def remove(self, document_ids: Sequence[str]) -> None:
-        """Remove documents with everything cut from them."""
-        raise NotImplementedError
+        Embeddings that are not known yet are computed first.
+        """
+        texts = {
+            span.key: embedded_text(chunk.header, entry.document.text[span.start : span.end])
+            for entry in entries
+            for chunk, span in _spans(entry)
+        }
+        with self._writing:
+            self.embed(texts)
+            self.library.change([(entry, _window_counts(entry)) for entry in entries], removed)
+            self._follow(self._vectors)
+
+    def embed(self, texts: Mapping[str, str]) -> int:
+        """Make sure that the embedding of every text is known by its key; return how many had to be computed."""
+        known = self.library.embedded(self._embedder.model_id, list(texts))
+        missing = [key for key in texts if key not in known]
+        if missing:
+            vectors = self._embedder.embed([texts[key] for key in missing])
+            self.library.keep_embeddings(self._embedder.model_id, dict(zip(missing, vectors, strict=True)))
+        return len(missing)

@@ -27,9 +27,9 @@ class Document:
     """One file, as it was read.
 
     Attributes:
-        id: ``digest_of(absolute path)``.
-        root: absolute path of the root it belongs to (the outermost root that contains it).
-        path: path relative to ``root``, with ``/``; the file's name when the root is the file itself.
+        id: the scope id of its path (see ``infra.store.roots``).
+        root: absolute path of the root it belongs to (the outermost root that contains it; may be the file itself).
+        path: absolute path of the file.
         digest: sha256 of the file's bytes (hex).
         size: bytes of the file.
         mtime_ns: the file's modification time when read; -1 when it was too fresh to be trusted.
@@ -180,11 +180,20 @@ class StoredWindow:
 
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """A document without its text: what lists, links between documents and name look-ups need."""
+    """A document without its text: what lists, links between documents and name look-ups need.
+
+    Attributes:
+        id: as in ``Document``.
+        path: absolute path of the file.
+        doc: its name for the roots in play.
+        title: as in ``Document``.
+        digest: sha256 of the file's bytes (hex).
+        chunks: how many chunks were cut from it.
+    """
 
     id: str
-    root: str
     path: str
+    doc: str
     title: str
     digest: str
     chunks: int

@@ -1,8 +1,8 @@
 """Tagged blocks: how text of different origin travels in one prompt without being mistaken for instructions.
 
-A block is ``<tag key="value">`` on a line of its own, a body, ``</tag>``. Only the names in ``TAGS`` are blocks. A body is
-somebody's words: any look-alike of a block's tag inside it has its ``<`` replaced by ``‹`` (one character for one, so
-offsets hold), so a document can neither close its own block nor open another.
+A block is ``<tag key="value">`` on a line of its own, a body, ``</tag>``. Only the names in ``TAGS`` are blocks. A
+body is somebody's words: any look-alike of a block's tag inside it has its ``<`` replaced by ``‹`` (one character for
+one, so offsets hold), so a document can neither close its own block nor open another.
 """
 
 import re
@@ -13,7 +13,10 @@ TAGS = ("source", "question", "history", "part", "claim", "text", "tool")
 STAND_IN = "‹"
 
 _LOOK_ALIKE = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
-_BLOCK = re.compile(rf"^<(?P<tag>{'|'.join(TAGS)})(?P<attrs>(?: [a-z]+=\"[^\"\n]*\")*)>\n(?P<body>.*?)\n?^</(?P=tag)>$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    rf"^<(?P<tag>{'|'.join(TAGS)})(?P<attrs>(?: [a-z]+=\"[^\"\n]*\")*)>\n(?P<body>.*?)\n?^</(?P=tag)>$",
+    re.DOTALL | re.MULTILINE,
+)
 _ATTR = re.compile(r'([a-z]+)="([^"\n]*)"')
 
 
@@ -42,6 +45,7 @@ def block(tag: str, body: str, **attrs: str) -> str:
 def find_blocks(text: str, tag: str | None = None) -> list[Block]:
     """Return the blocks of ``text`` in order, of one tag or of all."""
     found = (
-        Block(m["tag"], {k: unescape(v) for k, v in _ATTR.findall(m["attrs"])}, m["body"]) for m in _BLOCK.finditer(text)
+        Block(m["tag"], {k: unescape(v) for k, v in _ATTR.findall(m["attrs"])}, m["body"])
+        for m in _BLOCK.finditer(text)
     )
     return [b for b in found if tag is None or b.tag == tag]

@@ -16,9 +16,17 @@ COMPOUND = Route(kind="compound", question="Who and when?")
 FOUND = Finding("q", [], Signal(0.9, likely=True))
 NOTHING = Finding("q", [], Signal(0.1, likely=False))
 DRAFT = Draft(claims=[Claim(text="Ann, in May.", marks=["E1"])])
-ACCEPTED = Verdict(accepted=[Accepted(text="Ann, in May.", citations=[Citation("E1", "a.txt", 0, 3, "Ann")])], rejected=[])
+ACCEPTED = Verdict(
+    accepted=[Accepted(text="Ann, in May.", citations=[Citation("E1", "a.txt", 0, 3, "Ann")])], rejected=[]
+)
 REJECTED = Verdict(accepted=[], rejected=[Rejected(text="Ann, in May.", reason="not there")])
-PLAN = Plan(steps=[Step(id="q1", question="Who?"), Step(id="q2", question="When?"), Step(id="q3", question="Then?", needs=["q1"])])
+PLAN = Plan(
+    steps=[
+        Step(id="q1", question="Who?"),
+        Step(id="q2", question="When?"),
+        Step(id="q3", question="Then?", needs=["q1"]),
+    ]
+)
 
 
 def view(**known: object) -> View:
@@ -69,7 +77,9 @@ def test_documents_that_hold_no_answer_cost_no_draft() -> None:
 
 
 def test_an_empty_draft_abstains_without_a_check() -> None:
-    assert decide(view(route=LOOKUP, findings={"q1": FOUND}, drafts=[Draft(claims=[])]), LIMITS).forward == "synthesizer"
+    assert (
+        decide(view(route=LOOKUP, findings={"q1": FOUND}, drafts=[Draft(claims=[])]), LIMITS).forward == "synthesizer"
+    )
 
 
 def test_every_draft_is_checked() -> None:
