@@ -121,7 +121,7 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
-    def op(self, kind: str, *inputs: str, result: str = "", **attributes: Any) -> str:  # noqa: ANN401 - what ONNX takes
+    def op(self, kind: str, *inputs: str, result: str = "", **attributes: Any) -> str:
         result = result or f"{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [result], name=result, **attributes))
         return result

@@ -8,7 +8,8 @@ documents (``doc``) are made for the roots in play: the given ones, or all (see 
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from threading import RLock
 from typing import Self
@@ -24,10 +25,12 @@ from infra.store.library import SCHEMA, Library
 from infra.store.lookup import Lookup
 from infra.store.owner import Ownership
 from infra.store.records import (
+    Chunk,
     Counts,
     DocumentInfo,
     Entry,
     Hit,
+    Span,
     StoredPassage,
     StoredWindow,
     Window,
@@ -43,6 +46,7 @@ BM25 = Bm25()
 VECTORS_VERSION = 1
 FOLLOW_WINDOWS = 1_024
 """Windows handed to the vector store at once: bounds memory while a large library is repaired."""
+EMBED_TEXTS = 512
 
 
 def tenant_folder(settings: Settings) -> Path:
@@ -58,14 +62,14 @@ class Index:
         self._embedder = embedder
         self._writing = RLock()
         self._ownership = Ownership(folder)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._ownership.release)
             self._database = Database(folder / "library.sqlite3", SCHEMA)
+            undo.callback(self._database.close)
             self.library = Library(self._database)
             self._lookup = Lookup(self._database)
             self._vectors = self._open_vectors(folder)
-        except BaseException:
-            self._ownership.release()
-            raise
+            undo.pop_all()
 
     @classmethod
     def open(cls, settings: Settings, embedder: Embedder) -> Self:
@@ -156,10 +160,93 @@ class Index:
             self._follow(self._vectors)
 
     def embed(self, texts: Mapping[str, str]) -> int:
-        """Make sure that the embedding of every text is known by its key; return how many had to be computed."""
-        known = self.library.embedded(self._embedder.model_id, list(texts))
+        """Make sure that the embedding of every text is known by its key; return how many had to be computed.
+
+        What is computed is kept in pieces, so that an interruption loses little.
+        """
+        model = self._embedder.model_id
+        known = self.library.embedded(model, list(texts))
         missing = [key for key in texts if key not in known]
-        if missing:
-            vectors = self._embedder.embed([texts[key] for key in missing])
-            self.library.keep_embeddings(self._embedder.model_id, dict(zip(missing, vectors, strict=True)))
+        for first in range(0, len(missing), EMBED_TEXTS):
+            keys = missing[first : first + EMBED_TEXTS]
+            vectors = self._embedder.embed([texts[key] for key in keys])
+            self.library.keep_embeddings(model, dict(zip(keys, vectors, strict=True)))
         return len(missing)
+
+    def _in_play(self, roots: Sequence[str] | None) -> list[str]:
+        return self.library.roots() if roots is None else list(roots)
+
+    def _scopes(self, roots: Sequence[str] | None) -> list[str] | None:
+        return None if roots is None else wanted_scopes(roots, self.library.roots())
+
+    def _open_vectors(self, folder: Path) -> VectorStore:
+        """Open the vectors of this model and make them follow the library; other models' folders are dropped then."""
+        made_by = digest_of(self._embedder.model_id, str(BM25), f"{TERMS_VERSION} {VECTORS_VERSION}")
+        path = folder / f"vectors-{made_by[:16]}"
+        vectors = self._open_or_renew(path)
+        self._follow(vectors)
+        if vectors.count() != self._lookup.window_total():
+            vectors.close()
+            shutil.rmtree(path)
+            vectors = self._open_or_renew(path)
+            self.library.fill_outbox()
+            self._follow(vectors)
+        for other in folder.glob("vectors-*"):
+            if other != path:
+                shutil.rmtree(other)
+        return vectors
+
+    def _open_or_renew(self, path: Path) -> VectorStore:
+        try:
+            return open_edge(path, self._embedder.dimension, BM25)
+        except StoreError:
+            # this process owns the folder, so it is damaged (or was never finished); all of it stands in the library
+            shutil.rmtree(path, ignore_errors=True)
+            return open_edge(path, self._embedder.dimension, BM25)
+
+    def _follow(self, vectors: VectorStore) -> None:
+        """Bring the vectors of every document in the outbox up to the library's state."""
+        batch: list[str] = []
+        windows: list[Window] = []
+        for document_id in self.library.outbox():
+            batch.append(document_id)
+            windows += self._windows_of(document_id)
+            if len(windows) >= FOLLOW_WINDOWS:
+                self._hand_over(vectors, batch, windows)
+                batch, windows = [], []
+        self._hand_over(vectors, batch, windows)
+
+    def _hand_over(self, vectors: VectorStore, document_ids: Sequence[str], windows: Sequence[Window]) -> None:
+        if document_ids:
+            vectors.delete_documents(document_ids)
+            vectors.upsert(windows)
+            vectors.flush()
+            self.library.clear_outbox(document_ids)
+
+    def _windows_of(self, document_id: str) -> list[Window]:
+        place = self._lookup.place_of(document_id)
+        if place is None:
+            return []
+        found = self._lookup.windows_of(document_id)
+        self.embed({key: embedded_text(window.header, window.text) for window, key in found})
+        vectors = self.library.embedded(self._embedder.model_id, [key for _, key in found])
+        scopes = scopes_of(*place)
+        return [
+            Window(w.id, w.chunk_id, document_id, scopes, vectors[key], _counted(w.header, w.text)) for w, key in found
+        ]
+
+
+def _spans(entry: Entry) -> Iterator[tuple[Chunk, Span]]:
+    chunks = {chunk.id: chunk for chunk in entry.chunks}
+    return ((chunks[span.chunk_id], span) for span in entry.spans)
+
+
+def _window_counts(entry: Entry) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for chunk, span in _spans(entry):
+        counts.update(set(_counted(chunk.header, entry.document.text[span.start : span.end])))
+    return counts
+
+
+def _counted(header: str, text: str) -> Counter[str]:
+    return Counter(terms(embedded_text(header, text)))

@@ -22,6 +22,11 @@ def digest_of(*parts: str | bytes) -> str:
     return state.hexdigest()
 
 
+def embedded_text(header: str, text: str) -> str:
+    """What is embedded and searched of a window: its chunk's header, a newline, its words."""
+    return f"{header}\n{text}" if header else text
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One file, as it was read.
