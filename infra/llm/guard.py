@@ -23,8 +23,8 @@ from pydantic import PrivateAttr, SecretStr
 
 from infra.llm.account import CallAccount, Desk
 from infra.llm.failures import Failure, translated
-from infra.llm.ledger import Ledger, Scope
-from infra.llm.request import Request, admitted, countable, limit_of, received, scope_of_run
+from infra.llm.ledger import Scope
+from infra.llm.request import Request, admitted, countable, limit_of, received, scope_of_run, wire_form
 from infra.llm.stream import StreamBroken, StreamWatch
 from infra.llm.tokens import Count
 from infra.llm.window import fit
@@ -70,11 +70,6 @@ class GuardedChat(ChatOpenAI):
         copy._scope = scope  # noqa: SLF001 - our own copy
         return copy
 
-    @property
-    def ledger(self) -> Ledger:
-        """Where the calls are entered."""
-        return self._desk.ledger
-
     async def acount_text(self, text: str) -> Count:
         """Count bare text as the server does; `exact` is False where the server cannot say.
 
@@ -101,10 +96,6 @@ class GuardedChat(ChatOpenAI):
         with translated(_diagnose, self._desk.backend):
             return self._desk.counter.count(payload).tokens
 
-    def close(self) -> None:
-        """Close the blocking client; all scoped copies share it."""
-        self._desk.clients.close()
-
     async def aclose(self) -> None:
         """Close both clients; all scoped copies share them."""
         await self._desk.clients.aclose()
@@ -127,11 +118,8 @@ class GuardedChat(ChatOpenAI):
 
             def send() -> ChatResult:
                 with account.sending(request.replies):
-                    return received(
-                        account,
-                        request.fitted.dropped,
-                        super(GuardedChat, self)._generate(*request.args, None, **request.kwargs),
-                    )
+                    result = super(GuardedChat, self)._generate(*request.args, None, **request.kwargs)
+                    return received(account, request, result)
 
             return account.blocking_tries()(send)
 
@@ -148,7 +136,7 @@ class GuardedChat(ChatOpenAI):
             async def send() -> ChatResult:
                 with account.sending(request.replies):
                     result = await super(GuardedChat, self)._agenerate(*request.args, None, **request.kwargs)
-                    return received(account, request.fitted.dropped, result)
+                    return received(account, request, result)
 
             return await account.awaiting_tries()(send)
 
@@ -163,7 +151,7 @@ class GuardedChat(ChatOpenAI):
             request = self._admit(account, messages, stop, kwargs)
             for attempt in account.blocking_tries():
                 with attempt, account.sending():
-                    watch = StreamWatch(account, request.fitted.dropped)
+                    watch = StreamWatch(account, request)
                     vendor = super()._stream(*request.args, run_manager, **request.kwargs)
                     with closing(cast("Generator[ChatGenerationChunk]", vendor)) as chunks:
                         for chunk in chunks:
@@ -181,7 +169,7 @@ class GuardedChat(ChatOpenAI):
             request = await self._aadmit(account, messages, stop, kwargs)
             async for attempt in account.awaiting_tries():
                 with attempt, account.sending():
-                    watch = StreamWatch(account, request.fitted.dropped)
+                    watch = StreamWatch(account, request)
                     vendor = super()._astream(*request.args, run_manager, **request.kwargs)
                     async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", vendor)) as chunks:
                         async for chunk in chunks:
@@ -236,16 +224,15 @@ class GuardedChat(ChatOpenAI):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Build the request body; a json_schema goes out untouched.
+        """Build the request body; the form of the reply goes out as a plain json_schema.
 
         Left in its place, the SDK would parse the reply itself and lose one that is cut or not valid.
         """
         vendor = super()._get_request_payload(input_, stop=stop, **kwargs)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - bare dict
         payload = cast("dict[str, Any]", vendor)
-        if isinstance(payload.get("response_format"), dict):
-            payload["extra_body"] = (payload.get("extra_body") or {}) | {
-                "response_format": payload.pop("response_format")
-            }
+        if payload.get("response_format") is not None:
+            form = wire_form(payload.pop("response_format"))
+            payload["extra_body"] = (payload.get("extra_body") or {}) | {"response_format": form}
         return payload
 
 

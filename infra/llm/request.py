@@ -1,7 +1,7 @@
 """One call as it is sent: what the caller wants, bounded to what was fitted, and what came back.
 
 Gives `Request` and the small rules around it that need no vendor: the longest reply asked for, keys that the guard
-could not count, the scope of a call whose model has none, and the marks on a whole reply.
+could not count, the form of the reply, the scope of a call whose model has none, and the marks on a whole reply.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,14 @@ from uuid import uuid4
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatResult
 from langchain_core.runnables.config import ensure_config
+from pydantic import BaseModel, ValidationError
 
-from infra.llm.account import CallAccount
+from infra.llm.account import CallAccount, Usage
 from infra.llm.ledger import Scope
-from infra.llm.stream import usage_of
+from infra.llm.parse import Json, readings
 from infra.llm.window import Fitted
 
 _LIMIT_KEYS = ("max_tokens", "max_completion_tokens")
@@ -36,6 +38,22 @@ class Request:
     def args(self) -> tuple[list[BaseMessage], list[str] | None]:
         """The vendor's positional arguments."""
         return list(self.fitted.messages), self.stop
+
+    def parsed(self, text: str) -> dict[str, Any]:
+        """Return what LangChain's structured output looks for in a reply: the object, where it is valid."""
+        model = _model_in(self.kwargs.get("response_format"))
+        for reading in readings(text) if model else ():
+            if model and reading.whole and _is_valid(model, reading.value):
+                return {"parsed": reading.value}
+        return {}
+
+
+def _is_valid(form: type[BaseModel], value: Json) -> bool:
+    try:
+        form.model_validate(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def countable(payload: dict[str, Any]) -> dict[str, Any]:
@@ -63,17 +81,39 @@ def admitted(account: CallAccount, request: Request) -> Request:
     return replace(request, kwargs=kwargs | {"max_tokens": request.fitted.reply_tokens})
 
 
-def received(account: CallAccount, dropped: tuple[str, ...], result: ChatResult) -> ChatResult:
-    """Note what a whole reply used, and mark in it what was left out of the prompt."""
+def received(account: CallAccount, request: Request, result: ChatResult) -> ChatResult:
+    """Note what a whole reply used, and mark in it what was left out of the prompt and what it holds."""
     messages = [generation.message for generation in result.generations]
     if not messages:
         raise ValueError("a reply without choices")
     for message in messages:
         if isinstance(message, AIMessage):
             account.used(usage_of(message.usage_metadata))
-        if dropped:
-            message.response_metadata["dropped"] = list(dropped)
+        message.additional_kwargs |= request.parsed(message.text)
+        if request.fitted.dropped:
+            message.response_metadata["dropped"] = list(request.fitted.dropped)
     return result
+
+
+def usage_of(metadata: UsageMetadata | None) -> Usage | None:
+    """Return the tokens a reply used; None when the server did not say."""
+    if metadata is None:
+        return None
+    cached = metadata.get("input_token_details", {}).get("cache_read") or 0
+    return Usage(metadata["input_tokens"], metadata["output_tokens"], cached)
+
+
+def wire_form(form: object) -> object:
+    """Return a ``response_format`` as it goes out: a pydantic type becomes its JSON schema."""
+    model = _model_in(form)
+    if model is None:
+        return form
+    described = {"name": model.__name__, "schema": model.model_json_schema(), "strict": True}
+    return {"type": "json_schema", "json_schema": described}
+
+
+def _model_in(form: object) -> type[BaseModel] | None:
+    return form if isinstance(form, type) and issubclass(form, BaseModel) else None
 
 
 def scope_of_run(run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None) -> Scope:

@@ -7,10 +7,10 @@ be tried again), notes usage and the end, and marks what was left out of the pro
 from collections.abc import Iterator
 
 from langchain_core.messages import AIMessageChunk
-from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk
 
-from infra.llm.account import CallAccount, Usage
+from infra.llm.account import CallAccount
+from infra.llm.request import Request, usage_of
 
 
 class StreamBroken(Exception):  # noqa: N818 - what happened
@@ -22,12 +22,13 @@ class StreamWatch:
 
     Args:
         account: the call's account, told the usage and that a part was passed on.
-        dropped: ids of the blocks left out of the prompt.
+        request: what was sent.
     """
 
-    def __init__(self, account: CallAccount, dropped: tuple[str, ...]) -> None:
+    def __init__(self, account: CallAccount, request: Request) -> None:
         self._account = account
-        self._dropped = dropped
+        self._request = request
+        self._text = ""
         self._held: list[ChatGenerationChunk] = []
         self._finished = False
 
@@ -37,6 +38,7 @@ class StreamWatch:
         if isinstance(message, AIMessageChunk):
             self._account.used(usage_of(message.usage_metadata))
         self._finished = self._finished or bool((chunk.generation_info or {}).get("finish_reason"))
+        self._text += chunk.text
         self._held.append(chunk)
         if self._account.passed_on or _says_something(chunk):
             yield from self._release()
@@ -49,22 +51,16 @@ class StreamWatch:
         """
         if not self._finished:
             raise StreamBroken("the stream ended without a finish reason")
+        if parsed := self._request.parsed(self._text):
+            self._held.append(ChatGenerationChunk(message=AIMessageChunk(content="", additional_kwargs=parsed)))
         yield from self._release()
 
     def _release(self) -> Iterator[ChatGenerationChunk]:
         held, self._held = self._held, []
-        if held and not self._account.passed_on and self._dropped:
-            held[0].message.response_metadata["dropped"] = list(self._dropped)
+        if held and not self._account.passed_on and self._request.fitted.dropped:
+            held[0].message.response_metadata["dropped"] = list(self._request.fitted.dropped)
         self._account.passed_on = self._account.passed_on or bool(held)
         yield from held
-
-
-def usage_of(metadata: UsageMetadata | None) -> Usage | None:
-    """Return the tokens a reply used; None when the server did not say."""
-    if metadata is None:
-        return None
-    cached = metadata.get("input_token_details", {}).get("cache_read") or 0
-    return Usage(metadata["input_tokens"], metadata["output_tokens"], cached)
 
 
 def _says_something(chunk: ChatGenerationChunk) -> bool:

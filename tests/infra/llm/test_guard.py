@@ -1,0 +1,291 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
+from pydantic import BaseModel
+
+from infra.errors import BudgetExceeded
+from infra.llm.budget import Budget, Spent
+from infra.llm.ledger import Call, Scope
+from infra.text.blocks import block
+from tests.fakes import Said, words_in
+from tests.infra.llm.bench import SCOPE, Bench, bench
+
+
+@tool
+def look(query: str) -> str:
+    """Look something up."""
+    return query
+
+
+class City(BaseModel):
+    """A place."""
+
+    name: str
+
+
+CITY = '{"name": "Paris"}'
+SCHEMA = {"title": "City", "type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+LOOK = Said(tool_calls=[("look", {"query": "x"})], finish_reason="tool_calls")
+
+
+async def drain(stream: Any) -> AIMessage:
+    chunks = [chunk async for chunk in stream] if hasattr(stream, "__aiter__") else list(stream)
+    whole = sum(chunks[1:], chunks[0])
+    assert isinstance(whole, AIMessageChunk)
+    return whole
+
+
+async def blocking(call: Callable[[], Any]) -> Any:
+    return call()
+
+
+Shape = tuple[list[Said | str], Callable[[Bench], Awaitable[Any]]]
+SHAPES: dict[str, Shape] = {
+    "invoke": (["hi"], lambda b: blocking(lambda: b.chat.invoke("q"))),
+    "ainvoke": (["hi"], lambda b: b.chat.ainvoke("q")),
+    "stream": (["hi"], lambda b: drain(b.chat.stream("q"))),
+    "astream": (["hi"], lambda b: drain(b.chat.astream("q"))),
+    "batch": (["a", "b"], lambda b: blocking(lambda: b.chat.batch(["q", "r"]))),
+    "abatch": (["a", "b"], lambda b: b.chat.abatch(["q", "r"])),
+    "generate": (["hi"], lambda b: blocking(lambda: b.chat.generate([[HumanMessage("q")]]))),
+    "agenerate": (["hi"], lambda b: b.chat.agenerate([[HumanMessage("q")]])),
+    "two choices": (["hi"], lambda b: b.chat.bind(n=2).ainvoke("q")),
+    "tools": ([LOOK], lambda b: b.vendor.bind_tools([look], parallel_tool_calls=True).ainvoke("q")),
+    "tools blocking": ([LOOK], lambda b: blocking(lambda: b.vendor.bind_tools([look]).invoke("q"))),
+    "tools streamed": ([LOOK], lambda b: drain(b.vendor.bind_tools([look], tool_choice="any").astream("q"))),
+    "structured": ([CITY], lambda b: b.vendor.with_structured_output(City).ainvoke("q")),
+    "structured blocking": ([CITY], lambda b: blocking(lambda: b.vendor.with_structured_output(City).invoke("q"))),
+    "structured streamed": ([CITY], lambda b: alast(b.vendor.with_structured_output(City).astream("q"))),
+    "structured by schema": ([CITY], lambda b: b.vendor.with_structured_output(SCHEMA).ainvoke("q")),
+    "structured by tool": (
+        [Said(tool_calls=[("City", {"name": "Paris"})])],
+        lambda b: b.vendor.with_structured_output(City, method="function_calling").ainvoke("q"),
+    ),
+    "structured by mode": ([CITY], lambda b: b.vendor.with_structured_output(City, method="json_mode").ainvoke("q")),
+    "in a streaming graph": (["hi"], lambda b: in_graph(b)),
+    "as events": (["hi"], lambda b: alast(b.chat.astream_events("q", version="v2"))),
+}
+
+
+async def alast(stream: Any) -> Any:
+    return [item async for item in stream][-1]
+
+
+async def in_graph(b: Bench) -> list[Any]:
+    async def node(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await b.chat.ainvoke(state["messages"])]}
+
+    builder: Any = StateGraph(MessagesState)
+    graph = builder.add_node("agent", node).add_edge(START, "agent").compile()
+    return [item async for item in graph.astream({"messages": [HumanMessage("q")]}, stream_mode="messages")]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_every_call_shape_is_counted_and_entered_one_to_one(shape: str) -> None:
+    script, call = SHAPES[shape]
+    b = bench(script)
+    await call(b)
+    assert len(b.server.chats) == len(b.calls) == len(script)
+    assert [c.counted_tokens for c in b.calls] == [c.prompt_tokens for c in b.calls]
+    assert sorted(c.prompt_tokens for c in b.calls) == sorted(words_in(body) for body in b.server.chats)
+    assert b.spent == Spent(sum(c.prompt_tokens + c.completion_tokens for c in b.calls), 0, len(script))
+    assert all(c.outcome == "ok" and c.tries == 1 and c.scope == SCOPE for c in b.calls)
+    assert all(body["max_completion_tokens"] == 3_000 and body["temperature"] == 0 for body in b.server.chats)
+
+
+async def test_the_shapes_bring_what_chat_openai_brings() -> None:
+    parsed = await bench([CITY]).vendor.with_structured_output(City).ainvoke("q")
+    streamed = await alast(bench([CITY]).vendor.with_structured_output(City).astream("q"))
+    by_schema = await bench([CITY]).vendor.with_structured_output(SCHEMA).ainvoke("q")
+    assert (parsed, streamed, by_schema) == (City(name="Paris"), City(name="Paris"), {"name": "Paris"})
+    reply = await bench([LOOK]).vendor.bind_tools([look]).ainvoke("q")
+    assert [(c["name"], c["args"]) for c in reply.tool_calls] == [("look", {"query": "x"})]
+    whole = await drain(bench(["one two"]).chat.astream("q"))
+    assert whole.text == "one two "
+
+
+async def test_what_is_bound_goes_out_on_the_wire() -> None:
+    b = bench([LOOK, CITY])
+    await b.vendor.bind_tools([look], parallel_tool_calls=False, tool_choice="look").ainvoke("q")
+    form = {"type": "json_schema", "json_schema": {"name": "city", "schema": SCHEMA}}
+    await b.chat.bind(response_format=form, stop=["x"], extra_body={"top_k": 1}).ainvoke("q")
+    first, second = b.server.chats
+    assert first["parallel_tool_calls"] is False
+    assert first["tool_choice"] == {"type": "function", "function": {"name": "look"}}
+    assert first["tools"][0]["function"]["name"] == "look"
+    assert (second["response_format"], second["stop"], second["top_k"]) == (form, ["x"], 1)
+
+
+async def test_a_call_leaves_one_whole_ledger_entry() -> None:
+    b = bench([Said("two words", cached_tokens=3)])
+    reply = await b.chat.ainvoke("a question")
+    assert reply.usage_metadata is not None
+    assert b.calls == [
+        Call(
+            scope=SCOPE,
+            model="scripted",
+            prompt_tokens=6,
+            completion_tokens=2,
+            cached_tokens=3,
+            seconds=b.call.seconds,
+            tries=1,
+            outcome="ok",
+            counted_tokens=6,
+        )
+    ]
+    assert 0 < b.call.seconds < 5
+
+
+@pytest.mark.parametrize("key", ["max_tokens", "max_completion_tokens"])
+async def test_a_caller_may_ask_for_less_but_not_for_more(key: str) -> None:
+    b = bench(["a", "b"])
+    await b.chat.bind(**{key: 7}).ainvoke("q")
+    await b.chat.bind(**{key: 7_000}).ainvoke("q")
+    assert [body["max_completion_tokens"] for body in b.server.chats] == [7, 3_000]
+    assert not any("max_tokens" in body for body in b.server.chats)
+
+
+def evidence(*words: int) -> str:
+    return "\n".join(block("source", " ".join(["w"] * n), id=f"E{i}") for i, n in enumerate(words, start=1))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_passages_that_do_not_fit_are_left_out_and_reported(streamed: bool) -> None:
+    b = bench(["hi"], window=1_024)
+    prompt = f"{evidence(300, 300, 300)}\nquestion"
+    reply = await (drain(b.chat.astream(prompt)) if streamed else b.chat.ainvoke(prompt))
+    assert reply.response_metadata["dropped"] == ["E3"]
+    assert b.call.dropped == ("E3",)
+    (sent,) = b.server.chats
+    assert sent["messages"][0]["content"] == f"{evidence(300, 300)}\nquestion"
+    assert b.call.counted_tokens == b.call.prompt_tokens == words_in(sent)
+    assert words_in(sent) + sent["max_completion_tokens"] + 128 <= 1_024
+
+
+async def test_a_call_that_fits_says_nothing_of_dropping() -> None:
+    assert "dropped" not in (await bench(["hi"]).chat.ainvoke("q")).response_metadata
+
+
+@pytest.mark.parametrize("shape", ["invoke", "ainvoke", "stream", "astream"])
+async def test_a_call_that_does_not_fit_never_leaves(shape: str) -> None:
+    b = bench(["never"], window=1_024)
+    long = " ".join(["w"] * 1_000)
+    calls: dict[str, Callable[[], Awaitable[Any]]] = {
+        "invoke": lambda: blocking(lambda: b.chat.invoke(long)),
+        "ainvoke": lambda: b.chat.ainvoke(long),
+        "stream": lambda: drain(b.chat.stream(long)),
+        "astream": lambda: drain(b.chat.astream(long)),
+    }
+    with pytest.raises(BudgetExceeded) as refused:
+        await calls[shape]()
+    assert (refused.value.needed, refused.value.available) == (1_004 + 128 + 1, 1_024)
+    assert refused.value.setting == "DOCMIND_VLLM__CONTEXT_WINDOW"
+    assert b.server.paths == ["/tokenize"]
+    assert (b.call.outcome, b.call.tries, b.call.error) == ("refused", 0, str(refused.value))
+    assert b.spent == Spent(0, 0, 0)
+
+
+async def test_a_question_without_budget_is_refused_before_the_call_leaves() -> None:
+    b = bench(["a b c"], budget=Budget(question_tokens=3_010, question_calls=9))
+    await b.chat.ainvoke("q")
+    with pytest.raises(BudgetExceeded) as refused:
+        await b.chat.ainvoke("q")
+    assert (refused.value.needed, refused.value.available) == (3_005, 3_002)
+    assert refused.value.setting == "DOCMIND_BUDGET__QUESTION_TOKENS"
+    assert len(b.server.chats) == 1
+    assert [c.outcome for c in b.calls] == ["ok", "refused"]
+
+
+async def test_parallel_branches_share_a_budget_without_overshoot() -> None:
+    b = bench(lambda _: "a b c d e", budget=Budget(question_tokens=6_020, question_calls=99))
+    replies = await asyncio.gather(*(b.chat.ainvoke("q") for _ in range(8)), return_exceptions=True)
+    sent = [reply for reply in replies if isinstance(reply, AIMessage)]
+    assert [type(reply) for reply in replies if not isinstance(reply, AIMessage)] == [BudgetExceeded] * (8 - len(sent))
+    assert len(sent) == len(b.server.chats) >= 2
+    assert b.spent == Spent(10 * len(sent), 0, len(sent))
+    assert b.spent.used_tokens <= 6_020
+
+
+async def test_scoped_copies_share_clients_ledger_and_budget() -> None:
+    b = bench(["a", "b"])
+    other = b.chat.scoped(Scope("q1", "t1", "validator"))
+    await b.chat.ainvoke("q")
+    await other.ainvoke("q")
+    assert [c.scope.agent for c in b.calls] == ["synthesizer", "validator"]
+    assert b.spent.calls == 2
+    assert other.root_async_client is b.chat.root_async_client
+
+
+async def test_a_model_without_a_scope_takes_it_from_the_run() -> None:
+    b = bench(["a", "b"])
+    free = b.chat.model_copy()
+    free._scope = None
+
+    async def node(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await free.ainvoke(state["messages"])]}
+
+    builder: Any = StateGraph(MessagesState)
+    graph = builder.add_node("router", node).add_edge(START, "router").compile()
+    await graph.ainvoke(
+        {"messages": [HumanMessage("q")]}, {"configurable": {"thread_id": "t9"}, "metadata": {"question_id": "q9"}}
+    )
+    assert [c.scope for c in b.ledger.calls("q9")] == [Scope("q9", "t9", "router")]
+    await free.ainvoke("q", {"metadata": {"question_id": "q8"}})
+    assert [c.scope for c in b.ledger.calls("q8")] == [Scope("q8", "", "model")]
+
+
+async def test_calls_outside_any_question_are_each_their_own() -> None:
+    b = bench(lambda _: "a", budget=Budget(question_tokens=3_100, question_calls=1))
+    free = b.chat.model_copy()
+    free._scope = None
+    await free.ainvoke("q")
+    await free.ainvoke("q")
+    assert len(b.server.chats) == 2
+
+
+async def test_what_the_guard_could_not_count_is_refused() -> None:
+    b = bench()
+    with pytest.raises(
+        ValueError, match=r"extra_body may not carry max_tokens, messages: the guard could not count it"
+    ):
+        await b.chat.bind(extra_body={"messages": [], "max_tokens": 9}).ainvoke("q")
+    assert b.server.requests == []
+
+
+async def test_a_reply_without_usage_counts_its_whole_reservation() -> None:
+    b = bench([Said("a b", usage=False)])
+    await b.chat.ainvoke("q")
+    assert (b.call.prompt_tokens, b.call.completion_tokens, b.call.counted_tokens) == (0, 0, 5)
+    assert b.spent == Spent(3_005, 0, 1)
+
+
+async def test_a_stream_that_the_caller_leaves_is_settled_and_entered() -> None:
+    b = bench(["one two three four"])
+    stream: Any = b.chat.astream("q")
+    async with aclosing(stream):
+        async for _ in stream:
+            break
+    assert (b.call.outcome, b.call.tries) == ("failed", 1)
+    assert b.spent == Spent(3_005, 0, 1)
+
+
+async def test_langchains_own_counts_ask_the_server() -> None:
+    b = bench()
+    assert b.chat.get_num_tokens("one two") == 2
+    assert (await b.chat.acount_text("one two")).tokens == 2
+    with_tools = b.chat.get_num_tokens_from_messages([HumanMessage("one two")], [look])
+    assert with_tools > b.chat.get_num_tokens_from_messages([HumanMessage("one two")]) == 6
+    assert set(b.server.paths) == {"/tokenize"}
+
+
+async def test_closing_closes_the_transports() -> None:
+    b = bench()
+    async with b.chat:
+        await b.chat.aclose()
+    assert b.server.closed == 2
