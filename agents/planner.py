@@ -42,10 +42,10 @@ async def plan(question: str, model: BaseChatModel) -> Plan:
         reply = await ask(model, render(PROMPT, system=SYSTEM, blocks=[question_block(question)]), Plan, task="plan")
     except UnreadableReply:
         return single(question)
-    return _sound(reply.value)
+    return sound(reply.value)
 
 
-def _sound(chosen: Plan) -> Plan:
+def sound(chosen: Plan) -> Plan:
     """At most three steps, numbered anew, each needing only steps before it: a plan that always ends."""
     steps = chosen.steps[:MAX_STEPS]
     renamed = {step.id: f"q{n}" for n, step in reversed(list(enumerate(steps, start=1)))}

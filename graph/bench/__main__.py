@@ -1,0 +1,52 @@
+"""The door for measurements: ``python -m graph.bench NAME``, the same as ``docmind bench NAME``."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from graph.bench import answers as answers_bench
+from graph.bench import citations as citations_bench
+from graph.bench.report import show
+from infra.errors import DocMindError
+from infra.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+
+@app.command()
+def answers(
+    data: Annotated[Path, typer.Option(help="The folder lihua_world of the evaluation data.")],
+    out: Annotated[Path | None, typer.Option(help="Keep the answers in this file, one JSON object a line.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions worked on at once.")] = 4,
+    backend: Annotated[str | None, typer.Option(help="auto, vllm or engine.")] = None,
+) -> None:
+    """Ask all questions of LiHua-World through the whole graph and score citations and abstention."""
+    with TemporaryDirectory() as folder:
+        settings = load_settings(backend=backend, data_dir=Path(folder))
+        show("Answers over LiHua-World", answers_bench.run(settings, data, out, concurrency=concurrency))
+
+
+@app.command()
+def citations(
+    answers: Annotated[Path, typer.Option(help="Answers, one JSON object a line, as --out or --json writes them.")],
+    docs: Annotated[list[Path], typer.Option(help="The roots they were answered from.")],
+) -> None:
+    """Check that every quote stands verbatim at its offsets in the cited document; exits 1 when one does not."""
+    figures = citations_bench.run(load_settings(), answers, docs)
+    show("Quotes", figures)
+    raise typer.Exit(1 if figures["wrong"] else 0)
+
+
+def main() -> None:
+    """Run the command; what DocMind raises on purpose becomes one line and exit code 2."""
+    try:
+        app()
+    except DocMindError as error:
+        typer.echo(f"docmind: {error}", err=True)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()

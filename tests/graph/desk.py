@@ -1,0 +1,81 @@
+"""A desk for graph tests: the embedded engine as model, a search over a few passages in memory."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from langchain_core.language_models import BaseChatModel
+
+from infra.engine.core import Engine
+from infra.engine.transport import EngineAsyncTransport, EngineTransport
+from infra.llm.backends import build_budget, build_chat, choose
+from infra.llm.endpoint import Backend, Transports
+from infra.llm.guard import GuardedChat
+from infra.llm.ledger import Ledger, Scope
+from infra.settings import AgentSettings, Settings, SupervisorMode
+from infra.text.terms import terms
+from tools.evidence import Finding, Passage, Signal
+
+TEXTS = {
+    "ann.txt": "Ann Miller opened the bakery in May 2021. She sells forty loaves a day.",
+    "bob.txt": "Bob Stone repaired the old mill in 1998. The mill stands by the river.",
+    "cat.txt": "The cat of the bakery is called Whiskers. Whiskers sleeps on the oven.",
+}
+
+
+def passage(doc: str, text: str, score: float = 1.0) -> Passage:
+    return Passage(f"id-{doc}", doc, 0, len(text), text, doc, score, f"digest-{doc}")
+
+
+@dataclass
+class SmallSearch:
+    """Ranks whole texts by shared terms; ``before`` is called with every query."""
+
+    texts: dict[str, str] = field(default_factory=lambda: dict(TEXTS))
+    before: Callable[[str], None] = lambda _: None
+    queries: list[str] = field(default_factory=list[str])
+
+    def search(self, query: str, *, k: int | None = None, roots: Sequence[str] | None = None) -> Finding:
+        self.before(query)
+        self.queries.append(query)
+        wanted = set(terms(query))
+        scored = {doc: len(wanted.intersection(terms(text))) for doc, text in self.texts.items()}
+        best = sorted((doc for doc in scored if scored[doc]), key=lambda doc: (-scored[doc], doc))[: k or 2]
+        coverage = max(scored.values(), default=0) / len(wanted) if wanted else 0.0
+        found = [passage(doc, self.texts[doc], float(scored[doc])) for doc in best]
+        return Finding(query, found, Signal(coverage, likely=coverage >= 0.4))
+
+
+class SmallDesk:
+    """Implements ``graph.nodes.Desk``."""
+
+    def __init__(
+        self,
+        search: SmallSearch | None = None,
+        *,
+        mode: SupervisorMode = "policy",
+        transports: Transports | None = None,
+        parallel_tools: bool = True,
+    ) -> None:
+        self.settings = Settings(
+            backend="engine", agents=AgentSettings(supervisor=mode, parallel_tools=parallel_tools)
+        )
+        self.ledger = Ledger()
+        self.search = search or SmallSearch()
+        engine = Engine(self.settings.engine)
+        inside = transports or Transports(EngineTransport(engine), EngineAsyncTransport(engine))
+        self._backend = choose(self.settings, inside)
+        self._chat: GuardedChat = build_chat(
+            self._backend, self.settings, self.ledger, build_budget(self.settings), inside
+        )
+
+    async def chat(self, scope: Scope) -> BaseChatModel:
+        return self._chat.scoped(scope)
+
+    async def searcher(self) -> SmallSearch:
+        return self.search
+
+    async def backend(self) -> Backend:
+        return self._backend
+
+    async def count(self, text: str) -> int:
+        return (await self._chat.acount_text(text)).tokens

@@ -1,0 +1,56 @@
+"""Nothing leaves this machine: the doors run in child processes in which every outside connection is refused and noted."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CLOSED = ROOT / "tests" / "closed"
+
+
+def closed_environment(tmp_path: Path, **more: str) -> dict[str, str]:
+    """Return an environment in which a Python refuses outside connections and keeps its data in ``tmp_path``."""
+    inherited = {k: v for k, v in os.environ.items() if not k.upper().startswith(("DOCMIND_", "LANG", "HF_", "COV_"))}
+    ours = {"PYTHONPATH": str(CLOSED), "CLOSED_LOG": str(tmp_path / "closed.log"), "DOCMIND_DATA_DIR": str(tmp_path / "data")}
+    return inherited | ours | more
+
+
+def attempts(tmp_path: Path) -> list[str]:
+    """Return the outside connections that were attempted; fails where the refusal was not in force."""
+    lines = (tmp_path / "closed.log").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "closed"
+    return [line for line in lines if line != "closed"]
+
+
+def run(tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=closed_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_refusal_itself_works(tmp_path: Path) -> None:
+    done = run(tmp_path, "-c", "import socket; socket.create_connection(('192.0.2.1', 9), timeout=1)")
+    assert done.returncode != 0
+    assert attempts(tmp_path) == ["look up 192.0.2.1"]
+
+
+def test_ingest_and_ask_contact_nobody(tmp_path: Path) -> None:
+    ingested = run(tmp_path, "-m", "tools.ingest", "docs", "--json")
+    assert ingested.returncode == 0, ingested.stderr
+    question = "How much memory does the KV cache need at 128K in FP8?"
+    asked = run(tmp_path, "-m", "graph.run", "--json", question)
+    assert asked.returncode == 0, asked.stderr
+    assert json.loads(asked.stdout)["citations"]
+    assert attempts(tmp_path) == []
+
+

@@ -1,0 +1,130 @@
+"""`docmind dev` as its users meet it: the LangGraph API through langgraph-sdk, with outside connections refused."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+from langgraph_sdk import get_client
+
+from graph.policy import AGENTS
+from tests.graph.test_closed import ROOT, attempts, closed_environment, run
+
+QUESTION = "How much memory does the KV cache need at 128K in FP8?"
+COMPOUND = "How much memory does the KV cache need at 128K in FP8 and what does the guard do?"
+
+
+class Server(NamedTuple):
+    url: str
+    folder: Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Poll the server's health for at most 90 seconds."""
+    deadline = time.monotonic() + 90
+    with httpx2.Client(trust_env=False) as client:
+        while time.monotonic() < deadline:
+            assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")
+            try:
+                if client.get(f"{url}/ok", timeout=2).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.2)
+    pytest.fail(f"the server did not come up: {log.read_text(encoding='utf-8', errors='replace')}")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("dev")
+    assert run(folder, "-m", "tools.ingest", "docs").returncode == 0
+    # a working directory of its own, so that the server's `.langgraph_api` is not left in the tree
+    config = folder / "langgraph.json"
+    config.write_text(
+        json.dumps({"dependencies": [str(ROOT)], "graphs": {"docmind": f"{ROOT / 'graph' / 'app.py'}:graph"}}),
+        encoding="utf-8",
+    )
+    port = free_port()
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "graph.dev", "--port", str(port), "--config", str(config)],
+            cwd=folder,
+            env=closed_environment(folder, DOCMIND_BACKEND="engine") | {"PYTHONPATH": f"{ROOT / 'tests' / 'closed'}:{ROOT}"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            wait_until_up(f"http://127.0.0.1:{port}", process, log)
+            yield Server(f"http://127.0.0.1:{port}", folder)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+    assert attempts(folder) == []
+
+
+def asked(text: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+async def test_a_run_streams_each_agents_update_and_returns_the_answer(server: Server) -> None:
+    client = get_client(url=server.url)
+    thread = await client.threads.create()
+    updates: list[str] = []
+    async for part in client.runs.stream(thread["thread_id"], "docmind", input=asked(COMPOUND), stream_mode="updates"):
+        if part.event == "updates":
+            updates += list(part.data)
+    state = await client.threads.get_state(thread["thread_id"])
+    assert set(updates) >= {*AGENTS, "supervisor", "compress", "deliver"}
+    assert state["values"]["answer"]["citations"]
+    assert state["values"]["messages"][-1]["type"] == "ai"
+
+
+async def test_a_run_is_interrupted_before_an_agent_and_resumed(server: Server) -> None:
+    client = get_client(url=server.url)
+    thread = await client.threads.create()
+    await client.runs.wait(thread["thread_id"], "docmind", input=asked(QUESTION), interrupt_before=["synthesizer"])
+    paused = await client.threads.get_state(thread["thread_id"])
+    assert paused["next"] == ["synthesizer"]
+    result = await client.runs.wait(thread["thread_id"], "docmind", input=None)
+    assert isinstance(result, dict)
+    assert result["answer"]["citations"]
+
+
+async def test_a_follow_up_cites_what_its_standalone_form_cites(server: Server) -> None:
+    client = get_client(url=server.url)
+    thread = await client.threads.create()
+    first: Any = await client.runs.wait(thread["thread_id"], "docmind", input=asked("What does the embedded engine do?"))
+    follow: Any = await client.runs.wait(thread["thread_id"], "docmind", input=asked("Does it use a language model?"))
+    alone: Any = await client.runs.wait(None, "docmind", input=asked("Does the embedded engine use a language model?"))
+    assert first["answer"]["citations"]
+    assert follow["answer"]["citations"][0]["doc"] == alone["answer"]["citations"][0]["doc"]
+    state = await client.threads.get_state(thread["thread_id"])
+    assert {key.split("-")[0] for key in state["values"]["findings"]} == {"000002"}
+
+
+async def test_the_drawing_shows_supervisor_agents_and_compress(server: Server) -> None:
+    client = get_client(url=server.url)
+    assistants = await client.assistants.search(graph_id="docmind")
+    drawing = await client.assistants.get_graph(assistants[0]["assistant_id"])
+    nodes = {str(node["id"]) for node in drawing["nodes"]}
+    assert nodes >= {"supervisor", "compress", *AGENTS}
+
+
+async def test_many_runs_at_once_share_one_index(server: Server) -> None:
+    client = get_client(url=server.url)
+    results = await asyncio.gather(*(client.runs.wait(None, "docmind", input=asked(QUESTION)) for _ in range(4)))
+    assert all(isinstance(result, dict) and result["answer"]["citations"] for result in results)
