@@ -24,6 +24,7 @@ _QUOTE_LINE = re.compile(r"[ \t]{0,3}>")
 _FENCE = re.compile(r"[ \t]{0,12}(?:```|~~~)")
 
 _WRAPPED_LINE_CHARS = range(40, 161)
+_LIST_NUMBER_CHARS = 12
 
 _EMOJI = "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f\u200d\u20e3]"
 _END = re.compile(
@@ -117,7 +118,7 @@ def _is_abbreviation(text: str, dot: int, start: int, following: str) -> bool:
     word = found[0] if found else ""
     if len(word) == 1 and word.isalpha() and word != "I":
         return True
-    if word.isdigit() and not text[start : dot - len(word)].strip():
+    if word.isdigit() and dot - start <= _LIST_NUMBER_CHARS and not text[start : dot - len(word)].strip():
         return True
     plain = word.casefold()
     return plain in _ABBREVIATIONS or (plain in _MAY_END and not following.isupper())
@@ -132,6 +133,8 @@ def _append(spans: list[Span], text: str, start: int, end: int) -> None:
         space = text.rfind(" ", start + MAX_SENTENCE_CHARS // 2, start + MAX_SENTENCE_CHARS)
         cut = space if space > 0 else start + MAX_SENTENCE_CHARS
         spans.append((start, cut))
-        start = cut + (len(text[cut:end]) - len(text[cut:end].lstrip()))
+        start = cut
+        while text[start].isspace():
+            start += 1
     if start < end:
         spans.append((start, end))
