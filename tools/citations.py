@@ -6,6 +6,7 @@ typographic for plain quotation marks, dashes and ellipses. Whether a quote supp
 linear in the lengths of quote and passage.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,8 +18,8 @@ from tools.evidence import Passage
 ENOUGH_SHARE = 0.6
 """Share of a sentence's terms that its best quote and the header carry together, at least."""
 
-ENOUGH_OWN_SHARE = 0.4
-"""Share that the quote itself carries, at least."""
+ENOUGH_OWN_SHARE = 0.5
+"""Share of the terms the header does not have that the quote itself carries, at least."""
 
 LONGEST_QUOTE_SENTENCES = 3
 _EXTRA_SENTENCE_GAIN = 0.15
@@ -91,7 +92,7 @@ def best_quote(sentence: str, passage: Passage) -> tuple[int, int] | None:
         return None
     start, end = grid.spans[cover.first][0], grid.spans[cover.last][1]
     said = frozenset(terms(passage.text[start:end]))
-    if not _enough(frozenset(wanted), said, given):
+    if len(said & own.keys()) < ENOUGH_OWN_SHARE * len(own) or not _enough(wanted.keys(), said | given):
         return None
     return passage.start + start, passage.start + end
 
@@ -102,11 +103,9 @@ def check(citation: Citation, document_text: str) -> bool:
     return inside and document_text[citation.start : citation.end] == citation.quote
 
 
-def _enough(wanted: frozenset[str], said: frozenset[str], given: frozenset[str]) -> bool:
-    own, together = len(wanted & said), len(wanted & (said | given))
+def _enough(wanted: Set[str], there: Set[str]) -> bool:
     numbers = {term for term in wanted if any(map(str.isdigit, term))}
-    enough = together >= ENOUGH_SHARE * len(wanted) and own >= ENOUGH_OWN_SHARE * len(wanted)
-    return enough and numbers <= said | given
+    return len(wanted & there) >= ENOUGH_SHARE * len(wanted) and numbers <= there
 
 
 def _longest(text: str) -> int:

@@ -17,6 +17,12 @@ DENSE_WEIGHT = 0.5
 DOCUMENT_BONUS = 0.3
 """Share of a document's best scores that each of its passages gets."""
 
+COSINE_NOISE = 0.02
+"""Least deviation of cosines: in a library of few windows, differences below it must not decide."""
+
+UNMATCHED_WINDOWS = 10
+"""Windows of score 0 that a short word list is filled up with, so that the only match stands out (by 3.2 at most)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -44,9 +50,10 @@ def fuse(dense: Sequence[Hit], sparse: Sequence[Hit], *, limit: int) -> list[Sco
         limit: how many windows each list could have had; a shorter word list has all windows that share a term, so
             that a window missing there has score 0, otherwise it has the list's minimum.
     """
-    by_meaning = _standard(dense, missing=_least(dense))
-    by_words = _standard(sparse, missing=_least(sparse) if len(sparse) >= limit else 0.0)
     windows = {hit.window_id: hit for hit in [*dense, *sparse]}
+    unmatched = min(len(windows) - len(sparse), UNMATCHED_WINDOWS) if len(sparse) < limit else 0
+    by_meaning = _standard(dense, missing=_least(dense), least_deviation=COSINE_NOISE)
+    by_words = _standard(sparse, missing=0.0 if unmatched else _least(sparse), missing_count=unmatched)
     passages: dict[str, tuple[str, float]] = {}
     best_meaning: dict[str, float] = {}
     best_words: dict[str, float] = {}
@@ -76,10 +83,11 @@ def _least(hits: Sequence[Hit]) -> float:
     return min((hit.score for hit in hits), default=0.0)
 
 
-def _standard(hits: Sequence[Hit], *, missing: float) -> _List:
-    """Standard scores; the missing window counts as one of the list, so that a single hit still stands out."""
-    values = [*(hit.score for hit in hits), missing]
-    mean, deviation = fmean(values), pstdev(values)
+def _standard(hits: Sequence[Hit], *, missing: float, missing_count: int = 0, least_deviation: float = 0.0) -> _List:
+    """Standard scores over the hits and as many missing windows as are given."""
+    values = [*(hit.score for hit in hits), *[missing] * missing_count]
+    deviation = max(pstdev(values), least_deviation) if values else 0.0
     if not deviation:
         return _List({}, 0.0)
+    mean = fmean(values)
     return _List({h.window_id: (h.score - mean) / deviation for h in hits}, (missing - mean) / deviation)
