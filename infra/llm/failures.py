@@ -17,7 +17,7 @@ MAX_MESSAGE_CHARS = 240
 _PASSING_STATUSES = (408, 429)
 _FIRST_SERVER_ERROR = 500
 
-FailureKind = Literal["unreachable", "timeout", "status", "broken", "cut", "unreadable"]
+FailureKind = Literal["unreachable", "timeout", "status", "broken", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,7 @@ class Failure:
 
     Attributes:
         kind: ``unreachable`` no connection; ``timeout`` nothing came for too long; ``status`` the server refused;
-            ``broken`` the reply stopped half-way; ``cut`` the reply hit its token limit where the caller needs all of
-            it; ``unreadable`` the reply is not what the protocol says.
+            ``broken`` the reply stopped half-way; ``unreadable`` the reply is not what the protocol says.
         message: the server's or the vendor's own words.
         status: HTTP status, where there was one.
     """
@@ -81,8 +80,6 @@ def explain(failure: Failure, backend: Backend) -> BackendError:
             return BackendError(f"{who} answered {failure.status}: {said}; {_status_hint(failure, backend)}")
         case "broken":
             return BackendUnavailable(f"{who} broke off its reply ({said}); see its log, or {_start_hint(backend)}")
-        case "cut":
-            return BackendError(f"{who} was cut off: {said}; raise DOCMIND_BUDGET__RESERVE_TOKENS")
         case "unreadable":
             return BackendError(
                 f"{who} answered what is not a chat completion ({said}); "

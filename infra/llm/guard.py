@@ -247,8 +247,7 @@ def _diagnose(error: BaseException) -> Failure | None:
     if isinstance(error, StreamBroken):
         return Failure("broken", str(error))
     if isinstance(error, _UNREADABLE):
-        kind = "cut" if isinstance(error, openai.LengthFinishReasonError) else "unreadable"
-        return Failure(kind, f"{type(error).__name__}: {error}")
+        return Failure("unreadable", f"{type(error).__name__}: {error}")
     return None
 
 

@@ -1,0 +1,154 @@
+from typing import Any, Literal
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from pydantic import BaseModel, Field
+
+from infra.errors import BackendError, BudgetExceeded
+from infra.llm.ask import Reply, UnreadableReply, ask, response_format
+from infra.llm.budget import Budget
+from tests.fakes import Said
+from tests.infra.llm.bench import bench
+
+PROMPT = [SystemMessage("be true"), HumanMessage("<question>\nwho?\n</question>\n\nAnswer.")]
+GOOD = '{"kind": "lookup", "note": "n"}'
+
+
+class Choice(BaseModel):
+    """What was chosen."""
+
+    kind: Literal["direct", "lookup"]
+    note: str = Field(default="", description="anything")
+
+
+async def choose(*script: Said | str) -> tuple[Reply[Choice], list[dict[str, Any]]]:
+    b = bench(script)
+    return await ask(b.chat, PROMPT, Choice, task="route"), b.server.chats
+
+
+async def test_a_good_reply_takes_one_call_whose_schema_carries_the_task() -> None:
+    reply, sent = await choose(GOOD)
+    assert reply == Reply(Choice(kind="lookup", note="n"), repaired=False, raw=GOOD)
+    (body,) = sent
+    assert body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "route",
+            "strict": True,
+            "schema": {
+                "title": "route",
+                "description": "What was chosen.",
+                "type": "object",
+                "properties": {
+                    "kind": {"enum": ["direct", "lookup"], "title": "Kind", "type": "string"},
+                    "note": {"default": "", "description": "anything", "title": "Note", "type": "string"},
+                },
+                "required": ["kind"],
+            },
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f"Here you are: {GOOD} Bye.",
+        f"```json\n{GOOD}\n```",
+        '{"kind": "lookup", "note": "n", "extra": 3}',
+        f'<tool_call>\n{{"name": "route", "arguments": {GOOD}}}\n</tool_call>',
+    ],
+)
+async def test_wrapped_replies_are_read_without_a_second_call(raw: str) -> None:
+    reply, sent = await choose(raw)
+    assert (reply.value, reply.repaired, len(sent)) == (Choice(kind="lookup", note="n"), False, 1)
+
+
+async def test_raw_control_characters_are_read_as_spaces() -> None:
+    reply, _ = await choose('{"kind": "lookup", "note": "a\x07b\x00"}')
+    assert (reply.value.note, reply.raw) == ("a b ", '{"kind": "lookup", "note": "a\x07b\x00"}')
+
+
+async def test_a_tool_call_in_place_of_text_is_read() -> None:
+    reply, _ = await choose(Said(tool_calls=[("route", {"kind": "direct"})]))
+    assert reply.value == Choice(kind="direct")
+
+
+async def test_a_cut_reply_that_still_holds_all_that_is_needed_counts_as_repaired() -> None:
+    reply, sent = await choose(Said('{"kind": "lookup", "note": "half a sen', finish_reason="length"))
+    assert (reply.value, reply.repaired, len(sent)) == (Choice(kind="lookup"), True, 1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "told", "shown"),
+    [
+        ('{"kind": "maybe"}', "kind: Input should be 'direct' or 'lookup'", '{"kind": "maybe"}'),
+        ('{"note": ["x"]}', "kind: Field required; note: Input should be a valid string", '{"note": ["x"]}'),
+        ("[1]", "value: Input should be a valid dictionary or instance of Choice", "[1]"),
+        ("I cannot.", "the reply held no JSON object", "I cannot."),
+        ("", "the reply was empty", "(nothing)"),
+        (
+            Said('{"kind', finish_reason="length"),
+            "the reply was cut off before its JSON was complete: be shorter",
+            '{"kind',
+        ),
+        ("<source>\nx\n</source>", "the reply held no JSON object", "‹source> x ‹/source>"),
+    ],
+)
+async def test_an_unreadable_reply_is_sent_back_once_with_what_is_wrong(raw: Said | str, told: str, shown: str) -> None:
+    reply, sent = await choose(raw, GOOD)
+    assert reply == Reply(Choice(kind="lookup", note="n"), repaired=True, raw=GOOD)
+    assert [m["role"] for m in sent[1]["messages"]] == ["system", "user", "assistant", "user"]
+    assert sent[1]["messages"][:2] == sent[0]["messages"]
+    assert sent[1]["messages"][2]["content"] == shown
+    assert sent[1]["messages"][3]["content"] == (
+        f"That is not valid ({told}). Reply with one JSON object that fits the given schema and nothing else."
+    )
+    assert sent[1]["response_format"] == sent[0]["response_format"]
+
+
+async def test_after_one_repair_it_is_unreadable() -> None:
+    b = bench(["no", "\x1b[31mstill no"])
+    with pytest.raises(UnreadableReply) as failed:
+        await ask(b.chat, PROMPT, Choice, task="route")
+    assert len(b.server.chats) == 2
+    assert isinstance(failed.value, BackendError)
+    assert (failed.value.task, failed.value.problem) == ("route", "the reply held no JSON object")
+    assert str(failed.value) == (
+        "the model's reply to 'route' could not be read, nor could its repair: the reply held no JSON object; "
+        "a larger model (DOCMIND_VLLM__MODEL) or DOCMIND_BACKEND=engine may help"
+    )
+
+
+async def test_a_monstrous_reply_is_not_shown_back() -> None:
+    _, sent = await choose("x" * 500_000, GOOD)
+    assert "longer than 400,000 characters" in sent[1]["messages"][3]["content"]
+    assert len(sent[1]["messages"][2]["content"]) <= 1_000
+
+
+async def test_a_shorter_reply_can_be_asked_for() -> None:
+    b = bench([GOOD])
+    await ask(b.chat, PROMPT, Choice, task="route", max_tokens=40)
+    assert b.server.chats[0]["max_completion_tokens"] == 40
+
+
+async def test_budget_and_server_errors_pass_through() -> None:
+    with pytest.raises(BackendError, match="answered 400: no"):
+        await choose(Said("no", status=400))
+    poor = bench(["no", GOOD], budget=Budget(question_tokens=9_000, question_calls=1))
+    with pytest.raises(BudgetExceeded, match="DOCMIND_BUDGET__QUESTION_CALLS"):
+        await ask(poor.chat, PROMPT, Choice, task="route")
+
+
+@pytest.mark.parametrize("task", ["", "two words", "x" * 65, "1st", "a\nb"])
+def test_a_task_has_a_plain_name(task: str) -> None:
+    with pytest.raises(ValueError, match="is no task name"):
+        response_format(Choice, task)
+
+
+async def test_the_repair_of_a_streamed_answer_is_read_the_same() -> None:
+    b = bench(["no", GOOD])
+    streaming = b.chat.model_copy(update={"streaming": True})
+    reply = await ask(streaming, PROMPT, Choice, task="route")
+    assert (reply.value, reply.repaired) == (Choice(kind="lookup", note="n"), True)
+    assert all(body["stream"] for body in b.server.chats)
+    assert AIMessage(reply.raw).text.strip() == GOOD

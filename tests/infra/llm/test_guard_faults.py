@@ -1,0 +1,270 @@
+import asyncio
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from infra.errors import BackendError, BackendUnavailable, BudgetExceeded
+from infra.llm.account import Retries
+from infra.llm.backends import Backend, Transports, build_chat
+from infra.llm.budget import Budget, Spent
+from infra.llm.ledger import Ledger
+from infra.settings import load_settings
+from tests.fakes import URL, Said, ScriptedServer, refusal
+from tests.infra.llm.bench import SCOPE, Bench, bench
+
+WHO = f"vllm at {URL}"
+PASSING = {
+    "refused connection": Said(error=httpx2.ConnectError("refused")),
+    "slow connection": Said(error=httpx2.ConnectTimeout("slow")),
+    "silence": Said(error=httpx2.ReadTimeout("silence")),
+    "reset": Said(error=httpx2.ReadError("reset")),
+    "408": Said("slow", status=408),
+    "429": Said("busy", status=429),
+    "500": Said("oops", status=500),
+    "503": Said("The engine is currently busy", status=503),
+}
+HTML = Said(body=b"<html><title>Welcome to nginx!</title></html>", content_type="text/html")
+WAYS = ["invoke", "ainvoke", "stream", "astream"]
+
+
+async def say(b: Bench, way: str) -> str:
+    if way == "invoke":
+        return b.chat.invoke("q").text
+    if way == "stream":
+        return "".join(chunk.text for chunk in b.chat.stream("q"))
+    if way == "astream":
+        return "".join([chunk.text async for chunk in b.chat.astream("q")])
+    return (await b.chat.ainvoke("q")).text
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("fault", PASSING)
+async def test_what_can_pass_is_tried_again(fault: str, way: str) -> None:
+    b = bench([PASSING[fault], PASSING[fault], "fine"])
+    assert (await say(b, way)).strip() == "fine"
+    assert len(b.server.chats) == 3
+    assert (b.call.outcome, b.call.tries, b.call.error) == ("ok", 3, "")
+    assert b.spent.calls == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("fault", PASSING)
+async def test_three_tries_are_the_end(fault: str, way: str) -> None:
+    b = bench([PASSING[fault]] * 4)
+    with pytest.raises(BackendError, match=f"^{WHO} "):
+        await say(b, way)
+    assert len(b.server.chats) == 3
+    assert (b.call.outcome, b.call.tries) == ("failed", 3)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 307])
+async def test_what_cannot_pass_is_not_tried_again(status: int, way: str) -> None:
+    b = bench([Said("no", status=status), "never"])
+    with pytest.raises(BackendError) as failed:
+        await say(b, way)
+    assert str(failed.value).startswith(f"{WHO} answered {status}: ")
+    assert not isinstance(failed.value, BackendUnavailable)
+    assert (b.call.tries, b.call.outcome, b.call.error) == (1, "failed", str(failed.value))
+    assert b.spent == Spent(0, 0, 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        HTML,
+        Said(body=b"{", content_type="application/json"),
+        Said(body=b"[]"),
+        Said(body=b'{"choices": null}'),
+        Said(body=b'{"choices": []}'),
+        Said(body=b'{"object": "list", "data": []}'),
+        Said(body=b'{"choices": [{"message": 3}]}'),
+        Said(body=b""),
+        Said(body=b"data: {\n\n", content_type="text/event-stream"),
+        Said(body=b"\xff\xfe", content_type="application/octet-stream"),
+    ],
+    ids=lambda said: said.body.decode("utf-8", "replace")[:30],
+)
+async def test_a_reply_that_is_no_chat_completion_is_said_so(garbage: Said, way: str) -> None:
+    b = bench([garbage] * 3)
+    with pytest.raises(BackendError, match=f"^{WHO} (answered what is not a chat completion|broke off its reply) "):
+        await say(b, way)
+    assert b.call.outcome == "failed"
+
+
+async def test_the_words_of_each_failure_name_server_cause_and_setting() -> None:
+    async def words(said: Said) -> str:
+        with pytest.raises(BackendError) as failed:
+            await bench([said] * 3).chat.ainvoke("q")
+        return str(failed.value)
+
+    help_line = "start the server, set DOCMIND_VLLM__BASE_URL, or use DOCMIND_BACKEND=engine"
+    assert await words(PASSING["refused connection"]) == (
+        f"{WHO} cannot be reached (ConnectError: refused); {help_line}"
+    )
+    assert await words(PASSING["silence"]) == (
+        f"{WHO} did not answer in time (ReadTimeout: silence); raise DOCMIND_VLLM__CALL_SECONDS or {help_line}"
+    )
+    assert await words(PASSING["reset"]) == f"{WHO} broke off its reply (ReadError: reset); see its log, or {help_line}"
+    assert await words(PASSING["503"]) == (
+        f"{WHO} answered 503: The engine is currently busy; see the server's log, or use DOCMIND_BACKEND=engine"
+    )
+    assert await words(Said("Unauthorized", status=401)) == (
+        f"{WHO} answered 401: Unauthorized; set DOCMIND_VLLM__API_KEY"
+    )
+    assert await words(Said(body=b'{"error": "Unauthorized"}', status=401)) == (
+        f"{WHO} answered 401: Unauthorized; set DOCMIND_VLLM__API_KEY"
+    )
+    assert await words(Said("The model `nope` does not exist.", status=404)) == (
+        f"{WHO} answered 404: The model `nope` does not exist.; "
+        "check DOCMIND_VLLM__MODEL and DOCMIND_VLLM__BASE_URL (it ends in /v1)"
+    )
+    assert await words(Said("auto tool choice requires a flag", status=400)) == (
+        f"{WHO} answered 400: auto tool choice requires a flag; "
+        "check DOCMIND_VLLM__BASE_URL, DOCMIND_VLLM__MODEL and the server's flags"
+    )
+    assert "nginx" in await words(HTML)
+
+
+async def test_a_servers_long_words_are_cut_to_one_clean_line() -> None:
+    with pytest.raises(BackendError) as failed:
+        await bench([Said("a\x1b[31m\n" * 5_000, status=400)]).chat.ainvoke("q")
+    text = str(failed.value)
+    assert text.isprintable()
+    assert len(text) < 500
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+@pytest.mark.parametrize("breaks_after", [0, 1])
+async def test_a_stream_that_breaks_before_a_word_is_tried_again(way: str, breaks_after: int) -> None:
+    b = bench([Said("one two", breaks_after=breaks_after), "three"])
+    assert await say(b, way) == "three "
+    assert (b.call.tries, b.call.outcome) == (2, "ok")
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_a_stream_that_breaks_after_a_word_fails(way: str) -> None:
+    b = bench([Said("one two three", breaks_after=2), "never"])
+    with pytest.raises(BackendUnavailable, match=r"broke off its reply \(ReadError: the connection broke\)"):
+        await say(b, way)
+    assert (b.call.tries, b.call.outcome) == (1, "failed")
+    assert b.spent == Spent(3_005, 0, 1)
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_a_stream_that_just_stops_is_not_taken_for_whole(way: str) -> None:
+    b = bench([Said("one two", finish_reason=None)])
+    with pytest.raises(BackendUnavailable, match="the stream ended without a finish reason"):
+        await say(b, way)
+
+
+@pytest.mark.parametrize(("code", "tries"), [(400, 1), (500, 3)])
+async def test_an_error_event_inside_a_stream_counts_as_its_status_says(code: int, tries: int) -> None:
+    event = b"data: " + json.dumps(refusal(code, "mid-stream")).encode() + b"\n\n"
+    b = bench([Said(body=event, content_type="text/event-stream")] * 3)
+    with pytest.raises(BackendError, match="mid-stream"):
+        await say(b, "astream")
+    assert b.call.tries == tries
+
+
+async def test_tries_whose_use_is_unknown_count_in_full_and_refused_ones_not_at_all() -> None:
+    b = bench([Said(error=httpx2.ReadTimeout("silence")), Said("busy", status=429), "a b"])
+    await b.chat.ainvoke("q")
+    assert b.spent == Spent(3_005 + 0 + 7, 0, 1)
+
+
+async def test_a_retry_that_the_budget_does_not_allow_never_leaves() -> None:
+    b = bench([Said(error=httpx2.ReadTimeout("silence"))] * 3, budget=Budget(question_tokens=3_010, question_calls=9))
+    with pytest.raises(BudgetExceeded):
+        await b.chat.ainvoke("q")
+    assert len(b.server.chats) == 1
+    assert (b.call.outcome, b.call.tries) == ("failed", 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_count_that_fails_is_tried_again_too(way: str) -> None:
+    busy = Said("busy", status=503)
+    b = bench(ScriptedServer(["fine"], counts=[busy, busy]))
+    assert (await say(b, way)).strip() == "fine"
+    assert b.server.paths == ["/tokenize"] * 3 + ["/v1/chat/completions"]
+    assert (b.call.tries, b.call.counted_tokens) == (1, 5)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_call_that_cannot_be_counted_never_leaves(way: str) -> None:
+    down = Said(error=httpx2.ConnectError("refused"))
+    b = bench(ScriptedServer(["never"], counts=[down] * 3))
+    with pytest.raises(BackendUnavailable, match="cannot be reached"):
+        await say(b, way)
+    assert b.server.chats == []
+    assert (b.call.outcome, b.call.tries) == ("failed", 0)
+
+
+async def test_a_server_that_cannot_count_still_answers() -> None:
+    b = bench(ScriptedServer(["fine"], counts=False))
+    assert await say(b, "ainvoke") == "fine"
+    assert b.call.counted_tokens > b.call.prompt_tokens == 5
+
+
+class Stalling(httpx2.AsyncBaseTransport):
+    """A server that takes a request and never answers."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/tokenize":
+            return httpx2.Response(404)
+        self.reached.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody answers here")
+
+
+async def test_a_cancelled_call_is_settled_and_entered() -> None:
+    ledger, budget = Ledger(), Budget(question_tokens=9_000, question_calls=9)
+    stalling = Stalling()
+    stalled = Transports(ScriptedServer(), stalling)
+    chat = build_chat(Backend("vllm", "m", "vllm", 8_192, URL), load_settings(), ledger, budget, stalled).scoped(SCOPE)
+    task = asyncio.create_task(chat.ainvoke("q"))
+    await stalling.reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (call,) = ledger.calls("q1")
+    assert (call.outcome, call.tries, call.error) == ("failed", 1, "CancelledError")
+    assert budget.spent("q1").reserved_tokens == 0
+    assert budget.spent("q1").used_tokens > 3_000
+
+
+def test_the_waits_are_one_two_and_four_seconds() -> None:
+    class State:
+        def __init__(self, attempt: int) -> None:
+            self.attempt_number = attempt
+
+    policy = Retries()
+    wait: Any = policy.wait
+    assert [wait(State(n)) for n in (1, 2, 3)] == [1, 2, 4]
+    assert policy.tries == 3
+
+
+async def test_an_error_in_our_own_code_is_not_blamed_on_the_server() -> None:
+    def defect(_: dict[str, Any]) -> str:
+        raise AssertionError("a defect")
+
+    with pytest.raises(AssertionError, match="a defect"):
+        await bench(defect).chat.ainvoke("q")
+
+
+async def test_the_key_never_shows_in_an_error() -> None:
+    settings = load_settings(vllm={"api_key": "sekrit"})
+    server = ScriptedServer([Said("no", status=401)])
+    backend = Backend("vllm", "scripted", "vllm", 8_192, URL)
+    budget = Budget(question_tokens=9_000, question_calls=9)
+    chat = build_chat(backend, settings, Ledger(), budget, server.transports)
+    with pytest.raises(BackendError) as failed:
+        await chat.ainvoke("q")
+    assert "sekrit" not in f"{failed.value}{chat!r}"
+    assert {seen.headers["authorization"] for seen in server.requests} == {"Bearer sekrit"}
