@@ -11,6 +11,7 @@ branch per call, and answers every call exactly once, so each history that reach
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
 
 import json
+import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any, cast
@@ -25,6 +26,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from langgraph.types import Command, Send
+from langgraph.warnings import LangGraphDeprecatedSinceV10
 from langgraph_supervisor import create_supervisor
 from langgraph_supervisor.handoff import METADATA_KEY_HANDOFF_DESTINATION, create_forward_message_tool
 
@@ -152,19 +154,22 @@ def supervise(
     agents: Sequence[Pregel[Any, Any, Any, Any]], *, mode: SupervisorMode, chat: ChatFor, prompt: str, limits: Limits
 ) -> StateGraph[Any, Any, Any, Any]:
     """Return the library's workflow over ``agents``: nodes ``supervisor`` and one for each agent, uncompiled."""
-    return create_supervisor(
-        list(agents),
-        model=SupervisorModel(mode=mode, chat=chat),
-        tools=[*(handoff_tool(agent) for agent in AGENTS), create_forward_message_tool(SUPERVISOR)],
-        prompt=prompt,
-        state_schema=SupervisorState,
-        pre_model_hook=announce(limits),
-        post_model_hook=fan_out(limits),
-        parallel_tool_calls=True,
-        add_handoff_back_messages=True,
-        output_mode="last_message",
-        supervisor_name=SUPERVISOR,
-    )
+    with warnings.catch_warnings():
+        # the library builds on an agent that LangGraph 2.0 will drop; langgraph is pinned below it
+        warnings.simplefilter("ignore", LangGraphDeprecatedSinceV10)
+        return create_supervisor(
+            list(agents),
+            model=SupervisorModel(mode=mode, chat=chat),
+            tools=[*(handoff_tool(agent) for agent in AGENTS), create_forward_message_tool(SUPERVISOR)],
+            prompt=prompt,
+            state_schema=SupervisorState,
+            pre_model_hook=announce(limits),
+            post_model_hook=fan_out(limits),
+            parallel_tool_calls=True,
+            add_handoff_back_messages=True,
+            output_mode="last_message",
+            supervisor_name=SUPERVISOR,
+        )
 
 
 def _open(envelope: BaseMessage) -> tuple[Decision, Scope]:

@@ -1,9 +1,14 @@
-"""What kind of answer a question asks for, and whether a sentence holds one.
+"""What kind of answer a question asks for, and whether a text holds one.
 
-Rules, by the first question word (``which day`` and ``what time`` count as when, ``how many`` and ``how much`` as number):
-when -> a date, weekday, clock time or span of time; who -> a name or a speaker; where -> a place after a preposition or an
-address; number -> a figure or a number word; why -> a word of cause; quoted title asked (``which song``) -> quotation marks
-or a name; anything else fits every sentence.
+By the first question word and the noun after it (`which day`, `what time` count as when; `how many`, `what price` as number):
+
+* when: a date, weekday, clock time or span of time;
+* who: a speaker, or a name inside the sentence;
+* where: a place after a preposition, or an address;
+* number: a figure or a number word;
+* why: a word of cause or purpose;
+* title (`which book`, `what song`): something in quotation marks, or a name inside the sentence;
+* yes_no, how, thing: any text may answer these.
 """
 
 import re
@@ -11,47 +16,65 @@ from typing import Literal
 
 from infra.engine.tasks.words import CAUSE_WORDS, DAY_TIMES, MONTHS, NUMBER_WORDS, TIME_UNITS, WEEKDAYS
 
-AnswerType = Literal["when", "who", "where", "number", "why", "how", "yes_no", "thing"]
+AnswerType = Literal["when", "who", "where", "number", "why", "title", "how", "yes_no", "thing"]
 
-_FIRST = re.compile(r"\b(what|which|who|whom|whose|when|where|why|how)\b(?:\s+([\w'-]+))?(?:\s+([\w'-]+))?", re.IGNORECASE)
-_CLOCK = re.compile(r"\b\d{1,2}(?::\d{2})?\s?(?:am|pm|a\.m|p\.m|o'clock)\b|\b\d{1,2}:\d{2}\b", re.IGNORECASE)
+_QUESTION = re.compile(
+    r"\b(what|which|who|whom|whose|when|where|why|how)(?:['’]s)?\b(?:\s+(?:is|are|was|were)\s+the)?(?:\s+([\w'-]+))?", re.IGNORECASE
+)
+_CLOCK = re.compile(r"\b\d{1,2}(?::\d{2})?\s?(?:am|pm|a\.m|p\.m|o['’]clock)\b|\b\d{1,2}:\d{2}\b", re.IGNORECASE)
 _DATE = re.compile(r"\b\d{4}-?\d{2}-?\d{2}\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b(?:1[5-9]|20)\d{2}\b|\b\d{1,2}(?:st|nd|rd|th)\b")
-_WORDS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_NAME = re.compile(r"(?<![.!?:\"“]\s)(?<!^)\b[A-Z][\w'’-]+")
-_PLACE = re.compile(r"\b(?:in|at|on|to|from|near|behind|under|inside|outside|by|into)\s+(?:the\s+|a\s+|an\s+|our\s+|my\s+)?[\w'’-]{3,}|\b\d+\s+[A-Z]\w+")
-_WHEN_HEADS = frozenset({"time", "day", "date", "year", "month", "week", "weekday", "hour", "season", "century"})
-_WHO_HEADS = frozenset({"person", "people", "man", "woman", "author", "member", "name"})
-_WHERE_HEADS = frozenset({"place", "address", "city", "country", "location", "town", "room", "venue", "street"})
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_NAME = re.compile(r"(?<=[\w,;'’)] )[A-Z][\w'’-]+")
+_QUOTED = re.compile(r"[\"“][^\"”]+[\"”]|(?<!\w)['‘][^'’]{2,60}['’](?!\w)|`[^`]+`|\*[^*]+\*")
+_PLACE = re.compile(
+    r"\b(?:in|at|on|to|from|near|behind|under|inside|outside|by|into)\s+(?:the\s+|a\s+|an\s+|our\s+|my\s+)?[\w'’-]{3,}|\b\d+\s+[A-Z]\w+"
+)
+
+_HOW: dict[str, AnswerType] = {
+    **dict.fromkeys(("many", "much", "old", "far", "big", "large", "tall", "high", "deep", "wide", "fast", "heavy"), "number"),
+    **dict.fromkeys(("long", "often", "soon"), "when"),
+}
+_WORDS: dict[str, AnswerType] = {"when": "when", "where": "where", "why": "why", "who": "who", "whom": "who", "whose": "who"}
+_NOUNS: dict[str, AnswerType] = {
+    **dict.fromkeys(("time", "day", "date", "year", "month", "week", "weekday", "hour", "deadline", "season", "century"), "when"),
+    **dict.fromkeys(("person", "people", "man", "woman", "author", "member"), "who"),
+    **dict.fromkeys(("place", "address", "city", "country", "location", "town", "room", "venue", "street"), "where"),
+    **dict.fromkeys(("number", "amount", "price", "cost", "size", "dimensions", "percentage", "share", "discount", "rate"), "number"),
+    **dict.fromkeys(("score", "distance", "speed", "height", "width", "length", "weight", "age", "limit", "default"), "number"),
+    **dict.fromkeys(("song", "songs", "game", "games", "movie", "movies", "film", "films", "book", "books", "show", "shows"), "title"),
+    **dict.fromkeys(("series", "album", "title", "name", "names", "brand", "band", "team", "player", "product", "tool"), "title"),
+    **dict.fromkeys(("reason", "reasons", "purpose", "cause"), "why"),
+}
+_DATED = WEEKDAYS | DAY_TIMES | (MONTHS - {"may"}) | (TIME_UNITS - {"second"})
 
 
 def answer_type(question: str) -> AnswerType:
     """Return the kind of answer ``question`` asks for."""
-    match = _FIRST.search(question)
+    match = _QUESTION.search(question)
     if not match:
         return "yes_no"
-    word, head = match[1].lower(), (match[2] or "").lower()
+    word, noun = match[1].lower(), (match[2] or "").lower()
     if word == "how":
-        return {"many": "number", "much": "number", "long": "when", "old": "number", "often": "when", "far": "number"}.get(head, "how")  # type: ignore[return-value]
-    direct: dict[str, AnswerType] = {"when": "when", "where": "where", "why": "why", "who": "who", "whom": "who", "whose": "who"}
-    if word in direct:
-        return direct[word]
-    if head in _WHEN_HEADS:
-        return "when"
-    return "who" if head in _WHO_HEADS else "where" if head in _WHERE_HEADS else "thing"
+        return _HOW.get(noun, "how")
+    return _WORDS.get(word) or _NOUNS.get(noun, "thing")
 
 
-def holds_answer(kind: AnswerType, sentence: str, speaker: str = "") -> bool:
-    """Tell whether ``sentence`` holds something of the kind asked for."""
-    words = {word.lower() for word in _WORDS.findall(sentence)}
+def holds_answer(kind: AnswerType, text: str, speaker: str = "") -> bool:
+    """Tell whether ``text`` holds something of the kind asked for; never for kinds that any text may answer."""
     if kind == "when":
-        dated = WEEKDAYS | MONTHS | DAY_TIMES | TIME_UNITS | {f"{unit}s" for unit in TIME_UNITS}
-        return bool(words & (dated - {"may", "second"}) or _CLOCK.search(sentence) or _DATE.search(sentence))
+        return bool(_CLOCK.search(text) or _DATE.search(text) or _DATED & _bases(text))
     if kind == "number":
-        return bool(re.search(r"\d", sentence) or words & NUMBER_WORDS)
-    if kind == "who":
-        return bool(speaker or _NAME.search(sentence))
-    if kind == "where":
-        return bool(_PLACE.search(sentence))
+        return any(c.isdigit() for c in text) or bool(NUMBER_WORDS & _bases(text))
     if kind == "why":
-        return bool(words & CAUSE_WORDS)
-    return True
+        return bool(CAUSE_WORDS & _bases(text))
+    if kind == "who":
+        return bool(speaker or _NAME.search(text))
+    if kind == "title":
+        return bool(_QUOTED.search(text) or _NAME.search(text))
+    return kind == "where" and bool(_PLACE.search(text))
+
+
+def _bases(text: str) -> set[str]:
+    """The words of ``text`` in lower case, plurals also without their s."""
+    words = {word.lower() for word in _WORD.findall(text)}
+    return words | {word[:-1] for word in words if word.endswith("s")}

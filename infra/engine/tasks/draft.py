@@ -21,6 +21,7 @@ def draft(task: TaskInput) -> dict[str, Any]:
 
 
 def trim(u):
+    if '\n' in u.text and not u.speaker: return ' '.join(u.text.split())
     return u.text[:u.stated_chars] if u.stated_chars else u.text
 
 
@@ -47,7 +48,7 @@ def with_support(item: Scored, ranked: Sequence[Scored], asked: Asked) -> list[U
     picked = [item.unit]
     peers = {s.unit.index: s for s in ranked if s.unit.doc == item.unit.doc}
     u = item.unit
-    if not u.stated_chars or u.text.rstrip().endswith(':'):
+    if not u.stated_chars:
         if u.index + 1 in peers: picked.append(peers[u.index + 1].unit)
     for s in peers.values():
         if len(picked) > K['SUPPORTS']:
