@@ -24,7 +24,7 @@ from pydantic import PrivateAttr, SecretStr
 from infra.llm.account import CallAccount, Desk
 from infra.llm.failures import Failure, translated
 from infra.llm.ledger import Scope
-from infra.llm.request import Request, admitted, countable, limit_of, received, scope_of_run, wire_form
+from infra.llm.request import Request, admitted, countable, limit_of, received, scope_of_run, sendable, wire_form
 from infra.llm.stream import StreamBroken, StreamWatch
 from infra.llm.tokens import Count
 from infra.llm.window import fit
@@ -230,6 +230,7 @@ class GuardedChat(ChatOpenAI):
         """
         vendor = super()._get_request_payload(input_, stop=stop, **kwargs)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - bare dict
         payload = cast("dict[str, Any]", vendor)
+        payload["messages"] = sendable(payload["messages"])
         if payload.get("response_format") is not None:
             form = wire_form(payload.pop("response_format"))
             payload["extra_body"] = (payload.get("extra_body") or {}) | {"response_format": form}

@@ -6,7 +6,7 @@ could not count, the form of the reply, the scope of a call whose model has none
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -66,6 +66,15 @@ def countable(payload: dict[str, Any]) -> dict[str, Any]:
     if smuggled:
         raise ValueError(f"extra_body may not carry {', '.join(smuggled)}: the guard could not count it")
     return payload
+
+
+def sendable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a JSON value that can be UTF-8: a lone surrogate, which a model can write, becomes a question mark."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {key: sendable(item) for key, item in cast("dict[str, Any]", value).items()}
+    return [sendable(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def limit_of(payload: Mapping[str, Any]) -> int | None:

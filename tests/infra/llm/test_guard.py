@@ -1,10 +1,11 @@
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel
@@ -256,6 +257,15 @@ async def test_what_the_guard_could_not_count_is_refused() -> None:
     ):
         await b.chat.bind(extra_body={"messages": [], "max_tokens": 9}).ainvoke("q")
     assert b.server.requests == []
+
+
+async def test_a_lone_surrogate_is_sent_as_a_question_mark() -> None:
+    b = bench(["fine"])
+    called = AIMessage("", tool_calls=[{"name": "look", "args": {"query": "\ud800é"}, "id": "1"}])
+    await b.chat.ainvoke([HumanMessage("a\ud800b"), called, ToolMessage("x", tool_call_id="1"), HumanMessage("q")])
+    first, second, *_ = b.server.chats[0]["messages"]
+    assert first["content"] == "a?b"
+    assert json.loads(second["tool_calls"][0]["function"]["arguments"]) in ({"query": "?é"}, {"query": "\ud800é"})
 
 
 async def test_a_reply_without_usage_counts_its_whole_reservation() -> None:
