@@ -1,0 +1,168 @@
+"""Searching a real index with a small embedder of words."""
+
+import uuid
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from infra.errors import QuestionError
+from infra.settings import load_settings
+from infra.store.index import Index
+from infra.store.records import Chunk, Document, Entry, Span, digest_of, embedded_text
+from infra.store.roots import scope_id
+from infra.text.terms import terms
+from tools.evidence import Signal
+from tools.search import Retriever
+
+DIMENSION = 64
+
+
+class WordEmbedder:
+    """Bags of hashed terms as vectors: texts with the same words are near."""
+
+    model_id = "words/test"
+    dimension = DIMENSION
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        rows = np.full((len(texts), DIMENSION), 1e-3, dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for term in terms(text):
+                row[zlib.crc32(term.encode()) % DIMENSION] += 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def embed_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        return [self.embed(text.split()) for text in texts]
+
+
+def entry(path: str, passages: Sequence[str], header: str) -> Entry:
+    text = "\n\n".join(passages)
+    document = Document(scope_id(path), path.rsplit("/", 1)[0], path, digest_of(text), len(text), 0, "1", path, text)
+    chunks: list[Chunk] = []
+    spans: list[Span] = []
+    start = 0
+    for ordinal, passage in enumerate(passages):
+        end = start + len(passage)
+        chunk = Chunk(digest_of(path, str(ordinal)), document.id, ordinal, start, end, header, digest_of(passage))
+        window = str(uuid.UUID(chunk.id))
+        chunks.append(chunk)
+        spans.append(Span(window, chunk.id, start, end, digest_of(embedded_text(header, passage))))
+        start = end + 2
+    return Entry(document, tuple(chunks), tuple(spans))
+
+
+TOWN = [f"The {thing} of the town stands near the river." for thing in ("mill", "church", "school", "inn", "forge")]
+DOCUMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
+    "/notes/boiler.txt": (
+        "2026-05-06 Ann",
+        [
+            "The boiler in the cellar leaks. Call the plumber on Monday.",
+            "He replaced a valve and left a bill of 90 euro.",
+        ],
+    ),
+    "/notes/town.txt": ("Town", TOWN),
+    "/notes/copy.txt": ("Copy", [TOWN[0]]),
+    "/other/garden.txt": ("Garden", ["Roses grow in the garden behind the boiler house. They need water."]),
+}
+
+
+@pytest.fixture
+def index(data_dir: Path) -> Iterator[Index]:
+    with Index.open(load_settings(data_dir=data_dir), WordEmbedder()) as opened:
+        opened.library.set_roots(["/notes", "/other"])
+        opened.change([entry(path, passages, header) for path, (header, passages) in DOCUMENTS.items()])
+        yield opened
+
+
+@pytest.fixture
+def retriever(index: Index) -> Retriever:
+    return Retriever(index, WordEmbedder(), load_settings(retrieval={"top_k": 3}).retrieval)
+
+
+def found(retriever: Retriever, query: str, k: int | None = None) -> list[str]:
+    return [passage.text for passage in retriever.search(query, k=k).passages]
+
+
+def test_the_passage_that_answers_comes_first_with_its_exact_place(retriever: Retriever, index: Index):
+    finding = retriever.search("Does the boiler in the cellar leak?")
+    best = finding.passages[0]
+    assert finding.query == "Does the boiler in the cellar leak?"
+    assert (best.doc, best.text, best.header) == (
+        "notes/boiler.txt",
+        DOCUMENTS["/notes/boiler.txt"][1][0],
+        "2026-05-06 Ann",
+    )
+    assert index.text_of(scope_id("/notes/boiler.txt"))[best.start : best.end] == best.text
+    assert [p.score for p in finding.passages] == sorted((p.score for p in finding.passages), reverse=True)
+
+
+def test_as_many_passages_come_as_the_setting_or_the_caller_wants(retriever: Retriever):
+    assert len(found(retriever, "town river")) == 3
+    assert len(found(retriever, "town river", k=2)) == 2
+    assert len(found(retriever, "town river", k=50)) == 8
+
+
+def test_passages_that_say_the_same_come_once(retriever: Retriever):
+    assert found(retriever, "the mill of the town", k=50).count(TOWN[0]) == 1
+
+
+def test_a_search_stays_in_its_roots(retriever: Retriever):
+    garden = retriever.search("boiler", roots=["/other"]).passages
+    notes = retriever.search("boiler and roses", k=50, roots=["/notes/boiler.txt"]).passages
+    assert [(p.doc, p.text) for p in garden] == [("garden.txt", DOCUMENTS["/other/garden.txt"][1][0])]
+    assert [p.doc for p in notes] == ["boiler.txt", "boiler.txt"]
+
+
+def test_context_widens_the_search_but_not_the_signal(retriever: Retriever):
+    plain = retriever.search("bill of the plumber")
+    wide = retriever.search("bill of the plumber", context="Roses grow in the garden")
+    assert any("Roses" in p.text for p in wide.passages)
+    assert wide.signal == plain.signal
+
+
+def test_a_question_the_documents_answer_is_likely_and_covered(retriever: Retriever):
+    assert retriever.search("Does the boiler in the cellar leak?").signal == Signal(1.0, likely=True)
+
+
+def test_the_header_counts_for_the_signal(retriever: Retriever):
+    assert retriever.search("What did Ann say about the boiler on 6 May 2026?").signal.coverage > 0.5
+
+
+def test_a_question_about_something_else_is_unlikely(retriever: Retriever):
+    signal = retriever.search("Which opera did the astronaut sing beside the mill on Jupiter?").signal
+    assert not signal.likely
+    assert 0 < signal.coverage < 0.4
+
+
+def test_a_query_of_stop_words_finds_something_but_covers_nothing(retriever: Retriever):
+    finding = retriever.search("what is it about?")
+    assert finding.passages
+    assert finding.signal == Signal(0.0, likely=False)
+
+
+def test_an_empty_query_is_refused(retriever: Retriever):
+    with pytest.raises(QuestionError, match=r"^The query is empty: say what to look for\.$"):
+        retriever.search(" \n")
+
+
+def test_nothing_stored_gives_an_empty_finding(data_dir: Path):
+    with Index.open(load_settings(data_dir=data_dir), WordEmbedder()) as empty:
+        finding = Retriever(empty, WordEmbedder(), load_settings().retrieval).search("boiler")
+    assert (finding.passages, finding.signal) == ([], Signal(0.0, likely=False))
+
+
+def test_a_very_long_query_is_searched_by_its_first_terms(retriever: Retriever):
+    assert found(retriever, "boiler cellar leaks " + " ".join(f"word{n}" for n in range(5_000)))[0].startswith(
+        "The boiler"
+    )
+
+
+def test_threads_get_the_same_answers(retriever: Retriever):
+    queries = ["boiler in the cellar", "roses", "the forge of the town"] * 10
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(found, [retriever] * len(queries), queries))
+    assert answers == [found(retriever, query) for query in queries]
