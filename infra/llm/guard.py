@@ -23,7 +23,7 @@ from pydantic import PrivateAttr, SecretStr
 
 from infra.llm.account import CallAccount, Desk
 from infra.llm.failures import Failure, translated
-from infra.llm.ledger import Scope
+from infra.llm.ledger import Ledger, Scope
 from infra.llm.request import Request, admitted, countable, limit_of, received, scope_of_run, sendable, wire_form
 from infra.llm.stream import StreamBroken, StreamWatch
 from infra.llm.tokens import Count
@@ -69,6 +69,11 @@ class GuardedChat(ChatOpenAI):
         copy = self.model_copy()
         copy._scope = scope  # noqa: SLF001 - our own copy
         return copy
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where the calls are entered."""
+        return self._desk.ledger
 
     async def acount_text(self, text: str) -> Count:
         """Count bare text as the server does; `exact` is False where the server cannot say.

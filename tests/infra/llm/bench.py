@@ -1,15 +1,19 @@
 """A guarded model over a scripted server, and what the two share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.tools import tool
+from pydantic import BaseModel
 from tenacity import wait_none
 
 from infra.llm.backends import Backend, GuardedChat, Retries, build_chat
 from infra.llm.budget import Budget, Spent
 from infra.llm.ledger import Call, Ledger, Scope
 from infra.settings import load_settings
-from tests.fakes import URL, Script, ScriptedServer
+from tests.fakes import URL, Said, Script, ScriptedServer
 
 SCOPE = Scope("q1", "t1", "synthesizer")
 
@@ -49,3 +53,31 @@ def bench(script: Script | ScriptedServer = (), *, window: int = 32_768, budget:
     backend = Backend("vllm", "scripted", "vllm", window, URL)
     chat = build_chat(backend, load_settings(), ledger, budget, server.transports, Retries(wait=wait_none()))
     return Bench(chat.scoped(SCOPE), server, ledger, budget)
+
+
+@tool
+def look(query: str) -> str:
+    """Look something up."""
+    return query
+
+
+class City(BaseModel):
+    """A place."""
+
+    name: str
+
+
+CITY = '{"name": "Paris"}'
+SCHEMA = {"title": "City", "type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+LOOK = Said(tool_calls=[("look", {"query": "x"})], finish_reason="tool_calls")
+
+
+async def drain(stream: Any) -> AIMessage:
+    chunks = [chunk async for chunk in stream] if hasattr(stream, "__aiter__") else list(stream)
+    whole = sum(chunks[1:], chunks[0])
+    assert isinstance(whole, AIMessageChunk)
+    return whole
+
+
+async def blocking(call: Callable[[], Any]) -> Any:
+    return call()

@@ -1,3 +1,5 @@
+"""Asking for a value: what goes out, which hostile replies are read, and what a repair says."""
+
 from typing import Any, Literal
 
 import pytest

@@ -1,3 +1,5 @@
+"""Choosing a back end by asking it, and building the model that reaches only it."""
+
 import socket
 import time
 from collections.abc import Iterator

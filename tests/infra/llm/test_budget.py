@@ -1,3 +1,5 @@
+"""Budgets of a question: reserved before, settled after, never overshot."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest

@@ -21,7 +21,7 @@ from infra.llm.ledger import Ledger, Scope
 from infra.llm.prompt import parse, render
 from infra.settings import load_settings
 from infra.text.blocks import block
-from tests.infra.llm.test_guard import City, drain, look
+from tests.infra.llm.bench import City, drain, look
 
 SCOPE = Scope("q", "t", "router")
 

@@ -1,3 +1,5 @@
+"""The guard when the server fails: what is tried again, what is said, what is charged."""
+
 import asyncio
 import json
 from typing import Any

@@ -1,3 +1,5 @@
+"""The ledger: entries by question, bounded, safe among threads."""
+
 from threading import Thread
 
 from infra.llm.ledger import Call, Ledger, Scope

@@ -1,3 +1,5 @@
+"""Reading hostile replies as JSON."""
+
 import json
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Prompt files and the messages they become."""
+
 import hashlib
 from pathlib import Path
 

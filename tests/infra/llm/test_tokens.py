@@ -1,3 +1,5 @@
+"""Counting through the server's /tokenize, remembering counts, and the upper estimate."""
+
 from typing import Any
 
 import httpx2

@@ -1,3 +1,5 @@
+"""Fitting a call into its window."""
+
 from collections.abc import Sequence
 
 import pytest
