@@ -5,14 +5,26 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
+from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from graph.session import Ask, Session
+from graph.session import Ask
 from infra.errors import ConfigurationError, DocMindError, StoreError
 
-MAX_QUESTIONS = 1_000_000
+
+class Asking(Protocol):
+    """What a batch needs of a session."""
+
+    @property
+    def console(self) -> Console:
+        """Where progress is shown."""
+        ...
+
+    async def ask(self, ask: Ask) -> dict[str, Any]:
+        """Answer one question."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,52 +59,58 @@ def _line(path: Path, number: int, text: str) -> Line:
         raise ConfigurationError(f'--questions {path}, line {number}: not a {{"id", "question"}} object') from error
 
 
-async def run_batch(
-    session: Session,
-    questions: Sequence[Line],
-    roots: Sequence[str] | None,
-    out: Path,
-    *,
-    concurrency: int,
-    resume: bool,
-) -> int:
-    """Answer ``questions``, at most ``concurrency`` at once; returns how many failed (their lines carry ``error``).
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Many questions.
 
-    With ``resume`` the answers that ``out`` already holds are kept and not asked again; failed ones are.
+    Attributes:
+        questions: what is asked.
+        roots: what to answer from; None: all.
+        out: where the answers go.
+        concurrency: questions worked on at once.
+        resume: keep the answers that ``out`` already holds and do not ask them again; failed ones are asked again.
     """
-    kept = _answered(out) if resume else {}
-    left = [line for line in questions if line.id not in kept]
+
+    questions: Sequence[Line]
+    roots: Sequence[str] | None
+    out: Path
+    concurrency: int = 4
+    resume: bool = False
+
+
+async def run_batch(session: Asking, batch: Batch) -> int:
+    """Answer the questions of ``batch``; returns how many failed (their lines carry ``error``)."""
+    kept = _answered(batch.out) if batch.resume else {}
+    left = [line for line in batch.questions if line.id not in kept]
     try:
-        with out.open("w", encoding="utf-8") as file:
+        with batch.out.open("w", encoding="utf-8") as file:
             file.writelines(f"{text}\n" for text in kept.values())
             file.flush()
-            return await _run(session, left, roots, file, concurrency)
+            return await _run(session, batch, left, file)
     except OSError as error:
-        raise StoreError(f"--out {out}: {error}") from error
+        raise StoreError(f"--out {batch.out}: {error}") from error
 
 
-async def _run(
-    session: Session, questions: Sequence[Line], roots: Sequence[str] | None, file: TextIO, concurrency: int
-) -> int:
-    slots = asyncio.Semaphore(concurrency)
+async def _run(session: Asking, batch: Batch, left: Sequence[Line], file: TextIO) -> int:
+    slots = asyncio.Semaphore(batch.concurrency)
     failed = 0
     with Progress(console=session.console, transient=True) as progress:
-        bar = progress.add_task("Answering", total=len(questions))
+        bar = progress.add_task("Answering", total=len(left))
 
         async def work(line: Line) -> None:
             nonlocal failed
             async with slots:
-                result = await _answer(session, line, roots)
+                result = await _answer(session, line, batch.roots)
             failed += "error" in result
             _write(file, result, progress, bar)
 
         async with asyncio.TaskGroup() as group:
-            for line in questions:
+            for line in left:
                 group.create_task(work(line))
     return failed
 
 
-async def _answer(session: Session, line: Line, roots: Sequence[str] | None) -> dict[str, Any]:
+async def _answer(session: Asking, line: Line, roots: Sequence[str] | None) -> dict[str, Any]:
     try:
         return {"id": line.id, **await session.ask(Ask(line.question, roots))}
     except DocMindError as error:

@@ -8,7 +8,7 @@ from infra.llm.endpoint import Backend
 from infra.llm.ledger import Ledger, Scope
 from infra.resources import Resources
 from infra.settings import Settings
-from tools.retrieve import Retriever
+from tools.search import Retriever
 
 
 class LiveDesk:
@@ -27,6 +27,10 @@ class LiveDesk:
     def ledger(self) -> Ledger:
         """Where every model call is entered."""
         return self._resources.ledger
+
+    def forget(self, question_id: str) -> None:
+        """Drop the account of a finished question."""
+        self._resources.forget(question_id)
 
     async def chat(self, scope: Scope) -> BaseChatModel:
         """Return the guarded model that works on ``scope``'s account."""

@@ -46,6 +46,10 @@ class Desk(Protocol):
         """Where every model call is entered."""
         ...
 
+    def forget(self, question_id: str) -> None:
+        """Drop the account of a finished question."""
+        ...
+
     async def chat(self, scope: Scope) -> BaseChatModel:
         """Return the guarded model that works in ``scope``."""
         ...

@@ -7,15 +7,20 @@ failed, with one line that says what to do; 130 after Ctrl-C.
 import asyncio
 import json
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from langchain_core.messages import HumanMessage
 from rich.console import Console
 
-from graph.batch import read_questions, run_batch
-from graph.session import Ask, Session
+from graph.batch import Batch, read_questions, run_batch
+from graph.session import Ask, Session, prepare
+from graph.stages import asked
 from infra.errors import ConfigurationError, DocMindError, QuestionError
+from infra.resources import Resources
 from infra.settings import Settings, load_settings
 from infra.telemetry import set_up_logging
 
@@ -52,10 +57,12 @@ def ask(  # noqa: PLR0913 - a command's options
     try:
         settings = load_settings(tenant=tenant, backend=backend)
         set_up_logging(settings.log_level)
+        console = Console(stderr=True)
         if questions or out:
-            code = asyncio.run(_many(settings, docs, _both(question, questions, out), concurrency, resume=resume))
+            files = _both(question, questions, out)
+            code = _many(settings, docs, files, console, concurrency, resume=resume)
         else:
-            code = asyncio.run(_one(settings, docs, _text(question), thread, as_json=as_json))
+            code = _one(settings, docs, Ask(_text(question, settings), thread=thread), console, as_json=as_json)
     except DocMindError as error:
         typer.echo(f"docmind: {error}", err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError | QuestionError) else 1) from error
@@ -65,10 +72,11 @@ def ask(  # noqa: PLR0913 - a command's options
     raise typer.Exit(code)
 
 
-def _text(question: str | None) -> str:
+def _text(question: str | None, settings: Settings) -> str:
+    """Return the question, refused before anything is opened when it cannot be worked on."""
     if question is None:
         raise ConfigurationError('No question given: python -m graph.run "your question"')
-    return question
+    return asked([HumanMessage(question)], settings.max_question_chars)
 
 
 def _both(question: str | None, questions: Path | None, out: Path | None) -> tuple[Path, Path]:
@@ -77,28 +85,41 @@ def _both(question: str | None, questions: Path | None, out: Path | None) -> tup
     return questions, out
 
 
-async def _one(settings: Settings, docs: list[Path] | None, question: str, thread: str | None, *, as_json: bool) -> int:
-    console = Console(stderr=True)
-    async with Session(settings, console, keep_threads=thread is not None) as session:
-        session.check(question)
-        roots = await session.prepare(docs)
-        answer = await session.ask(Ask(question, roots, thread), show=True)
-        note = (await session.backend()).note
+def _one(settings: Settings, docs: list[Path] | None, ask: Ask, console: Console, *, as_json: bool) -> int:
+    with closing(Resources(settings)) as resources:
+        roots = prepare(resources, docs, console)
+        answer, note = asyncio.run(_answer(resources, replace(ask, roots=roots), console))
     typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else render(answer))
     _ledger(console, answer, note)
     return 0
 
 
-async def _many(
-    settings: Settings, docs: list[Path] | None, files: tuple[Path, Path], concurrency: int, *, resume: bool
+async def _answer(resources: Resources, ask: Ask, console: Console) -> tuple[dict[str, Any], str]:
+    async with Session(resources, console, keep_threads=ask.thread is not None) as session:
+        return await session.ask(ask, show=True), (await session.backend()).note
+
+
+def _many(
+    settings: Settings,
+    docs: list[Path] | None,
+    files: tuple[Path, Path],
+    console: Console,
+    concurrency: int,
+    *,
+    resume: bool,
 ) -> int:
-    questions = read_questions(files[0])
-    console = Console(stderr=True)
-    async with Session(settings, console, keep_threads=False) as session:
-        roots = await session.prepare(docs)
-        failed = await run_batch(session, questions, roots, files[1], concurrency=concurrency, resume=resume)
-    console.print(f"{len(questions) - failed} answered, {failed} failed; written to {files[1]}")
+    lines = read_questions(files[0])
+    with closing(Resources(settings)) as resources:
+        roots = prepare(resources, docs, console)
+        batch = Batch(lines, roots, files[1], concurrency=concurrency, resume=resume)
+        failed = asyncio.run(_answers(resources, batch, console))
+    console.print(f"{len(lines) - failed} answered, {failed} failed; written to {files[1]}")
     return 1 if failed else 0
+
+
+async def _answers(resources: Resources, batch: Batch, console: Console) -> int:
+    async with Session(resources, console, keep_threads=False) as session:
+        return await run_batch(session, batch)
 
 
 def render(answer: dict[str, Any]) -> str:

@@ -1,6 +1,5 @@
-"""A session of the command line: one graph over live resources, for one question or many."""
+"""A session of the command line: the documents brought up to date, then one graph for one question or many."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ from rich.console import Console
 
 from graph.build import build
 from graph.desk import LiveDesk
-from graph.stages import Context, asked
+from graph.stages import Context
 from infra.errors import ConfigurationError, StoreError
 from infra.llm.endpoint import Backend
 from infra.resources import Resources
-from infra.settings import Settings
-from tools.ingest import IngestReport, ingest
+from tools.ingest import ingest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +32,49 @@ class Ask:
     thread: str | None = None
 
 
+def prepare(resources: Resources, docs: Sequence[Path] | None, console: Console) -> list[str] | None:
+    """Bring ``docs`` up to date and return them as roots; without any, make sure that there are documents.
+
+    Blocks, in the calling thread: Ctrl-C ends an ingestion at the next file and leaves a usable index.
+
+    Raises:
+        ConfigurationError: nothing is there to answer from.
+    """
+    index, embedder = resources.index()
+    if not docs:
+        if index.counts().documents == 0:
+            raise ConfigurationError("No documents yet: give --docs PATH, or run `docmind ingest PATH` first.")
+        return None
+    with console.status("Reading documents") as status:
+        report = ingest(
+            index,
+            embedder,
+            docs,
+            settings=resources.settings.ingest,
+            progress=lambda name, done, total: status.update(f"Reading documents {done}/{total} {name}"),
+        )
+    for failure in report.failed:
+        console.print(f"not read: {failure.path}: {failure.error}", style="yellow", markup=False)
+    roots = [str(path.resolve()) for path in docs]
+    if index.counts(roots).documents == 0:
+        raise ConfigurationError(f"No readable documents under {', '.join(map(str, docs))}.")
+    return roots
+
+
 class Session:
     """Async context manager; progress goes to ``console`` (stderr).
 
     Args:
-        settings: the settings in force.
+        resources: live clients; closed at the end.
         console: where progress is shown.
         keep_threads: whether conversations are kept on disk (``--thread``).
     """
 
-    def __init__(self, settings: Settings, console: Console, *, keep_threads: bool) -> None:
-        self._settings = settings
+    def __init__(self, resources: Resources, console: Console, *, keep_threads: bool) -> None:
         self.console = console
         self._keep = keep_threads
         self._stack = AsyncExitStack()
-        self._resources = Resources(settings)
+        self._resources = resources
         self._graph: CompiledStateGraph[Any, Any, Any, Any] | None = None
 
     async def __aenter__(self) -> Self:
@@ -67,42 +93,12 @@ class Session:
         await self._stack.aclose()
 
     async def _saver(self) -> AsyncSqliteSaver:
-        path = self._settings.tenant_dir / "threads.sqlite3"
+        path = self._resources.settings.tenant_dir / "threads.sqlite3"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return await self._stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
         except OSError as error:
             raise StoreError(f"Cannot write {path.parent} ({error}); set DOCMIND_DATA_DIR.") from error
-
-    def check(self, question: str) -> None:
-        """Raise QuestionError for a question that cannot be worked on, before anything is opened."""
-        asked([HumanMessage(question)], self._settings.max_question_chars)
-
-    async def prepare(self, docs: Sequence[Path] | None) -> list[str] | None:
-        """Bring ``docs`` up to date and return them as roots; without any, make sure that there are documents.
-
-        Raises:
-            ConfigurationError: nothing is there to answer from.
-        """
-        index, embedder = await asyncio.to_thread(self._resources.index)
-        if not docs:
-            if index.counts().documents == 0:
-                raise ConfigurationError("No documents yet: give --docs PATH, or run `docmind ingest PATH` first.")
-            return None
-        with self.console.status("Reading documents") as status:
-            report = await asyncio.to_thread(
-                ingest,
-                index,
-                embedder,
-                docs,
-                settings=self._settings.ingest,
-                progress=lambda name, done, total: status.update(f"Reading documents {done}/{total} {name}"),
-            )
-        self._tell(report)
-        roots = [str(path.resolve()) for path in docs]
-        if index.counts(roots).documents == 0:
-            raise ConfigurationError(f"No readable documents under {', '.join(map(str, docs))}.")
-        return roots
 
     async def ask(self, ask: Ask, *, show: bool = False) -> dict[str, Any]:
         """Answer one question and return the contract's JSON object; ``show`` prints the stages as they run."""
@@ -128,10 +124,6 @@ class Session:
     async def backend(self) -> Backend:
         """Return the facts of the model server in use."""
         return await self._resources.backend()
-
-    def _tell(self, report: IngestReport) -> None:
-        for failure in report.failed:
-            self.console.print(f"not read: {failure.path}: {failure.error}", style="yellow", markup=False)
 
 
 def stage_line(node: str, value: dict[str, Any] | None) -> str:

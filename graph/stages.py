@@ -76,7 +76,7 @@ class Stages:
         visits = [*state.get("trail", {}).values(), *_supervisor_visits(view, self._desk)]
         compressions = list(state.get("compressions", {}).values())
         answer = answer_of(view, visits, compressions, await self._desk.backend())
-        self._desk.ledger.forget(view.question.id)
+        self._desk.forget(view.question.id)
         return {"messages": [*cleared, AIMessage(shown(view))], "answer": answer}
 
 

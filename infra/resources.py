@@ -10,9 +10,8 @@ from threading import Lock
 
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
-from infra.llm.backends import build_budget, build_chat, choose
+from infra.llm.backends import GuardedChat, build_budget, build_chat, choose
 from infra.llm.endpoint import Backend, Transports
-from infra.llm.guard import GuardedChat
 from infra.llm.ledger import Ledger
 from infra.settings import Settings
 from infra.store.embeddings import Embedder, open_minilm
@@ -29,6 +28,7 @@ class Resources:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.ledger = Ledger()
+        self._budget = build_budget(settings)
         self._lock = Lock()
         self._model: tuple[Backend, GuardedChat] | None = None
         self._store: tuple[Index, Embedder] | None = None
@@ -48,21 +48,34 @@ class Resources:
 
     async def backend(self) -> Backend:
         """Return the facts of the model server in use, choosing it at the first call."""
-        return (await asyncio.to_thread(self._chosen))[0]
+        return (await self._ready())[0]
 
     async def chat(self) -> GuardedChat:
         """Return the guarded model; give each agent its own with ``scoped``."""
-        return (await asyncio.to_thread(self._chosen))[1]
+        return (await self._ready())[1]
+
+    def forget(self, question_id: str) -> None:
+        """Drop a finished question's entries and reservations."""
+        self.ledger.forget(question_id)
+        self._budget.forget(question_id)
+
+    def close(self) -> None:
+        """Close the index, blocking. Closing twice does nothing more."""
+        with self._lock:
+            store, self._store = self._store, None
+        if store is not None:
+            store[0].close()
 
     async def aclose(self) -> None:
-        """Close what was opened. Closing twice does nothing more."""
+        """Close everything that was opened. Closing twice does nothing more."""
         with self._lock:
             model, self._model = self._model, None
-            store, self._store = self._store, None
         if model is not None:
             await model[1].aclose()
-        if store is not None:
-            await asyncio.to_thread(store[0].close)
+        await asyncio.to_thread(self.close)
+
+    async def _ready(self) -> tuple[Backend, GuardedChat]:
+        return self._model or await asyncio.to_thread(self._chosen)
 
     def _chosen(self) -> tuple[Backend, GuardedChat]:
         with self._lock:
@@ -71,6 +84,6 @@ class Resources:
                 inside = Transports(EngineTransport(engine), EngineAsyncTransport(engine))
                 backend = choose(self.settings, inside)
                 carrier = inside if backend.name == "engine" else None
-                chat = build_chat(backend, self.settings, self.ledger, build_budget(self.settings), carrier)
+                chat = build_chat(backend, self.settings, self.ledger, self._budget, carrier)
                 self._model = (backend, chat)
             return self._model

@@ -7,6 +7,7 @@ source), asks every question through the whole graph and compares the citations 
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +15,11 @@ from typing import Any
 
 from rich.console import Console
 
-from graph.batch import Line, run_batch
+from graph.batch import Batch, Line, run_batch
 from graph.bench.report import quantiles, share
-from graph.session import Session
+from graph.session import Session, prepare
 from infra.errors import ConfigurationError
+from infra.resources import Resources
 from infra.settings import Settings
 from infra.text.terms import terms
 
@@ -49,20 +51,17 @@ def _records(evidence: str) -> frozenset[str]:
 def run(settings: Settings, data: Path, out: Path | None, *, concurrency: int) -> dict[str, Any]:
     """Ask all questions and return the figures; ``out`` keeps the answers, one JSON object a line."""
     gold = read_gold(data)
-    if out is not None:
-        return score(gold, asyncio.run(_ask(settings, data, gold, out, concurrency)))
-    with TemporaryDirectory() as folder:
-        return score(gold, asyncio.run(_ask(settings, data, gold, Path(folder) / "answers.jsonl", concurrency)))
+    with closing(Resources(settings)) as resources, TemporaryDirectory() as folder:
+        console = Console(stderr=True)
+        roots = prepare(resources, [data / "records"], console)
+        kept = out or Path(folder) / "answers.jsonl"
+        asyncio.run(_ask(resources, Batch([Line(g.id, g.question) for g in gold], roots, kept, concurrency), console))
+        return score(gold, read_answers(kept))
 
 
-async def _ask(
-    settings: Settings, data: Path, gold: Sequence[Gold], out: Path, concurrency: int
-) -> dict[str, dict[str, Any]]:
-    async with Session(settings, Console(stderr=True), keep_threads=False) as session:
-        roots = await session.prepare([data / "records"])
-        lines = [Line(g.id, g.question) for g in gold]
-        await run_batch(session, lines, roots, out, concurrency=concurrency, resume=False)
-    return read_answers(out)
+async def _ask(resources: Resources, batch: Batch, console: Console) -> None:
+    async with Session(resources, console, keep_threads=False) as session:
+        await run_batch(session, batch)
 
 
 def read_answers(path: Path) -> dict[str, dict[str, Any]]:

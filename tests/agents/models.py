@@ -3,8 +3,7 @@
 import json
 from typing import Any
 
-from infra.llm.backends import build_budget, build_chat, choose
-from infra.llm.guard import GuardedChat
+from infra.llm.backends import GuardedChat, build_budget, build_chat, choose
 from infra.llm.ledger import Ledger, Scope
 from infra.settings import Settings
 from tests.fakes import ScriptedServer

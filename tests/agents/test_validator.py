@@ -3,8 +3,8 @@
 import pytest
 
 from agents.planner import single
-from agents.synthesizer import Case, Claim, Draft, case_messages
 from agents.synthesizer import PROMPT as DRAFT_PROMPT
+from agents.synthesizer import Case, Claim, Draft, case_messages
 from agents.validator import PROMPT, Accepted, Rejected, Verdict, validate
 from tests.agents.models import evidence, scripted
 from tools.citations import Citation
@@ -42,9 +42,7 @@ async def test_an_invented_claim_is_rejected_by_code() -> None:
 async def test_a_reworded_claim_is_judged_by_the_model() -> None:
     claim = Claim(text="The bakery has been open since May 2021.", marks=["[E1]"], quotes=[OPENED])
     yes = {"judgements": [{"claim": "1", "supported": True, "reason": "it says so"}]}
-    assert await verdict_on(claim, yes) == Verdict(
-        accepted=[Accepted(text=claim.text, citations=[CITED])], rejected=[]
-    )
+    assert await verdict_on(claim, yes) == Verdict(accepted=[Accepted(text=claim.text, citations=[CITED])], rejected=[])
     no = {"judgements": [{"claim": "1", "supported": False, "reason": "another month"}]}
     assert (await verdict_on(claim, no)).rejected == [Rejected(text=claim.text, reason="another month")]
 

@@ -4,15 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from langchain_core.language_models import BaseChatModel
+from tenacity import wait_none
 
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
-from infra.llm.backends import build_budget, build_chat, choose
+from infra.llm.account import Retries
+from infra.llm.backends import GuardedChat, build_budget, build_chat, choose
 from infra.llm.endpoint import Backend, Transports
-from infra.llm.guard import GuardedChat
 from infra.llm.ledger import Ledger, Scope
 from infra.settings import AgentSettings, Settings, SupervisorMode
 from infra.text.terms import terms
+from tests.fakes import ScriptedServer
 from tools.evidence import Finding, Passage, Signal
 
 TEXTS = {
@@ -53,20 +55,29 @@ class SmallDesk:
         search: SmallSearch | None = None,
         *,
         mode: SupervisorMode = "policy",
-        transports: Transports | None = None,
+        server: ScriptedServer | None = None,
         parallel_tools: bool = True,
     ) -> None:
         self.settings = Settings(
-            backend="engine", agents=AgentSettings(supervisor=mode, parallel_tools=parallel_tools)
+            backend="vllm" if server else "engine",
+            agents=AgentSettings(supervisor=mode, parallel_tools=parallel_tools),
         )
         self.ledger = Ledger()
         self.search = search or SmallSearch()
         engine = Engine(self.settings.engine)
-        inside = transports or Transports(EngineTransport(engine), EngineAsyncTransport(engine))
-        self._backend = choose(self.settings, inside)
+        inside = Transports(EngineTransport(engine), EngineAsyncTransport(engine))
+        self._backend = choose(self.settings, inside, server=server.transports if server else None)
         self._chat: GuardedChat = build_chat(
-            self._backend, self.settings, self.ledger, build_budget(self.settings), inside
+            self._backend,
+            self.settings,
+            self.ledger,
+            build_budget(self.settings),
+            server.transports if server else inside,
+            Retries(wait=wait_none()),
         )
+
+    def forget(self, question_id: str) -> None:
+        self.ledger.forget(question_id)
 
     async def chat(self, scope: Scope) -> BaseChatModel:
         return self._chat.scoped(scope)

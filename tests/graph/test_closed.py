@@ -1,12 +1,10 @@
-"""Nothing leaves this machine: the doors run in child processes in which every outside connection is refused and noted."""
+"""Nothing leaves this machine: the doors run in child processes that refuse and note every outside connection."""
 
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 CLOSED = ROOT / "tests" / "closed"
@@ -15,7 +13,11 @@ CLOSED = ROOT / "tests" / "closed"
 def closed_environment(tmp_path: Path, **more: str) -> dict[str, str]:
     """Return an environment in which a Python refuses outside connections and keeps its data in ``tmp_path``."""
     inherited = {k: v for k, v in os.environ.items() if not k.upper().startswith(("DOCMIND_", "LANG", "HF_", "COV_"))}
-    ours = {"PYTHONPATH": str(CLOSED), "CLOSED_LOG": str(tmp_path / "closed.log"), "DOCMIND_DATA_DIR": str(tmp_path / "data")}
+    ours = {
+        "PYTHONPATH": str(CLOSED),
+        "CLOSED_LOG": str(tmp_path / "closed.log"),
+        "DOCMIND_DATA_DIR": str(tmp_path / "data"),
+    }
     return inherited | ours | more
 
 
@@ -52,5 +54,3 @@ def test_ingest_and_ask_contact_nobody(tmp_path: Path) -> None:
     assert asked.returncode == 0, asked.stderr
     assert json.loads(asked.stdout)["citations"]
     assert attempts(tmp_path) == []
-
-

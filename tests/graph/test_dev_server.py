@@ -63,7 +63,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "-m", "graph.dev", "--port", str(port), "--config", str(config)],
             cwd=folder,
-            env=closed_environment(folder, DOCMIND_BACKEND="engine") | {"PYTHONPATH": f"{ROOT / 'tests' / 'closed'}:{ROOT}"},
+            env=closed_environment(folder, DOCMIND_BACKEND="engine")
+            | {"PYTHONPATH": f"{ROOT / 'tests' / 'closed'}:{ROOT}"},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -107,7 +108,9 @@ async def test_a_run_is_interrupted_before_an_agent_and_resumed(server: Server) 
 async def test_a_follow_up_cites_what_its_standalone_form_cites(server: Server) -> None:
     client = get_client(url=server.url)
     thread = await client.threads.create()
-    first: Any = await client.runs.wait(thread["thread_id"], "docmind", input=asked("What does the embedded engine do?"))
+    first: Any = await client.runs.wait(
+        thread["thread_id"], "docmind", input=asked("What does the embedded engine do?")
+    )
     follow: Any = await client.runs.wait(thread["thread_id"], "docmind", input=asked("Does it use a language model?"))
     alone: Any = await client.runs.wait(None, "docmind", input=asked("Does the embedded engine use a language model?"))
     assert first["answer"]["citations"]

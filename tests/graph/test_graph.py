@@ -33,7 +33,7 @@ class Histories(BaseCallbackHandler):
 
 
 def unanswered_or_twice(history: list[BaseMessage]) -> list[str]:
-    """Return the ids of tool calls that are not answered exactly once, after the call and before the next AI message."""
+    """Return the ids of tool calls that are not answered exactly once, right after the message that makes them."""
     calls = Counter(str(c["id"]) for m in history if isinstance(m, AIMessage) for c in m.tool_calls)
     answers = Counter(m.tool_call_id for m in history if isinstance(m, ToolMessage))
     wrong = [i for i in {*calls, *answers} if calls[i] != 1 or answers[i] != 1]
@@ -159,7 +159,9 @@ async def test_each_agent_is_streamed_as_an_update() -> None:
 
 
 async def test_a_stage_that_says_much_is_compressed_to_a_note() -> None:
-    long = {f"{n}.txt": f"Ann Miller opened the bakery number {n}. " + "Bread is baked every day. " * 150 for n in range(4)}
+    long = {
+        f"{n}.txt": f"Ann Miller opened the bakery number {n}. " + "Bread is baked every day. " * 150 for n in range(4)
+    }
     answer = await ask(build(SmallDesk(SmallSearch(texts=long))), LOOKUP)
     stage = next(c for c in answer["compression"] if c["stage"] == "retrieval")
     assert stage["tokens_before"] > 1000
