@@ -8,7 +8,7 @@ documents (``doc``) are made for the roots in play: the given ones, or all (see 
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import RLock
@@ -23,6 +23,7 @@ from infra.store.database import Database
 from infra.store.embeddings import Embedder
 from infra.store.library import SCHEMA, Library
 from infra.store.lookup import Lookup
+from infra.store.memory import EmbeddingMemory
 from infra.store.owner import Ownership
 from infra.store.records import (
     Chunk,
@@ -46,7 +47,6 @@ BM25 = Bm25()
 VECTORS_VERSION = 1
 FOLLOW_WINDOWS = 1_024
 """Windows handed to the vector store at once: bounds memory while a large library is repaired."""
-EMBED_TEXTS = 512
 
 
 def tenant_folder(settings: Settings) -> Path:
@@ -59,6 +59,7 @@ class Index:
 
     def __init__(self, folder: Path, embedder: Embedder) -> None:
         """Open the index in ``folder``; see ``open``."""
+        self.folder = folder
         self._embedder = embedder
         self._writing = RLock()
         self._ownership = Ownership(folder)
@@ -68,6 +69,7 @@ class Index:
             undo.callback(self._database.close)
             self.library = Library(self._database)
             self._lookup = Lookup(self._database)
+            self._memory = EmbeddingMemory(self.library, embedder)
             self._vectors = self._open_vectors(folder)
             undo.pop_all()
 
@@ -155,23 +157,14 @@ class Index:
             for chunk, span in _spans(entry)
         }
         with self._writing:
-            self.embed(texts)
+            self._memory.remember(texts)
             self.library.change([(entry, _window_counts(entry)) for entry in entries], removed)
             self._follow(self._vectors)
 
-    def embed(self, texts: Mapping[str, str]) -> int:
-        """Make sure that the embedding of every text is known by its key; return how many had to be computed.
-
-        What is computed is kept in pieces, so that an interruption loses little.
-        """
-        model = self._embedder.model_id
-        known = self.library.embedded(model, list(texts))
-        missing = [key for key in texts if key not in known]
-        for first in range(0, len(missing), EMBED_TEXTS):
-            keys = missing[first : first + EMBED_TEXTS]
-            vectors = self._embedder.embed([texts[key] for key in keys])
-            self.library.keep_embeddings(model, dict(zip(keys, vectors, strict=True)))
-        return len(missing)
+    def remove(self, document_ids: Sequence[str]) -> None:
+        """Remove documents with everything cut from them; unknown ids are passed over."""
+        if document_ids:
+            self.change([], document_ids)
 
     def _in_play(self, roots: Sequence[str] | None) -> list[str]:
         return self.library.roots() if roots is None else list(roots)
@@ -228,8 +221,7 @@ class Index:
         if place is None:
             return []
         found = self._lookup.windows_of(document_id)
-        self.embed({key: embedded_text(window.header, window.text) for window, key in found})
-        vectors = self.library.embedded(self._embedder.model_id, [key for _, key in found])
+        vectors = self._memory.recall({key: embedded_text(window.header, window.text) for window, key in found})
         scopes = scopes_of(*place)
         return [
             Window(w.id, w.chunk_id, document_id, scopes, vectors[key], _counted(w.header, w.text)) for w, key in found

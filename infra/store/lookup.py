@@ -1,7 +1,7 @@
 """Questions to the library: passages, neighbours, windows, words, counts. Reads only.
 
-Names of documents are made for the roots in play. Whatever is asked by an id that is not (or no longer) stored is left out of the answer: a hit of the vector store may be
-older than the library.
+Names of documents are made for the roots in play. Whatever is asked by an id that is not (or no longer) stored is left
+out of the answer: a hit of the vector store may be older than the library.
 """
 
 import math

@@ -1,0 +1,148 @@
+"""Documents cut into passages and windows, with exact offsets.
+
+A passage (chunk) is what is quoted and shown: whole sentences (or rows, or lines of a chat) of one section, up to
+``CHUNK_TOKENS``. A window is what is searched: ``WINDOW_TOKENS`` of a passage at most, a quarter of it shared with the
+next. Each passage carries a header that gives it context; it is embedded and searched with every window and never
+quoted. Tokens are estimated, so that the cuts depend on no model. Pure functions.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from infra.text.sentences import split_sentences
+from tools.extracted import Extracted, Section, Span
+
+SPLITTER_VERSION = "split-1"
+"""Raised when the cuts or the headers change, so that documents cut before are cut anew."""
+
+CHUNK_TOKENS = 200
+WINDOW_TOKENS = 128
+OVERLAP_TOKENS = 32
+
+_WORD = re.compile(r"[^\W\d_]+|\d+|[^\s\w]|_")
+_WHOLE_LETTERS, _PIECE_LETTERS = 8, 4
+_WHOLE_DIGITS, _PIECE_DIGITS = 4, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A passage to be: its place, its header, and the places of its windows."""
+
+    start: int
+    end: int
+    header: str
+    windows: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    start: int
+    end: int
+    tokens: int
+
+
+def count_tokens(text: str) -> int:
+    """Estimate WordPiece tokens: a word of up to 8 letters or 4 digits is one, longer ones go by 4 letters or 2 digits.
+
+    Against MiniLM's tokenizer the sum is 0-8 % high over five English sets, and nine in ten pieces of 800 characters
+    lie within 19 % (own measurement).
+    """
+    return sum(_tokens_of(match[0]) for match in _WORD.finditer(text))
+
+
+def _tokens_of(word: str) -> int:
+    if word[0].isdecimal():
+        whole, piece = _WHOLE_DIGITS, _PIECE_DIGITS
+    else:
+        whole, piece = _WHOLE_LETTERS, _PIECE_LETTERS
+    return 1 + max(0, -(-(len(word) - whole) // piece))
+
+
+def cut(extracted: Extracted, header: Callable[[Section], str]) -> list[Cut]:
+    """Cut a document; ``header`` gives the header of what stands in a section."""
+    cuts: list[Cut] = []
+    for section in extracted.sections:
+        pieces = _pieces(extracted.text, section)
+        for group in _packed(pieces):
+            cuts.append(Cut(group[0].start, group[-1].end, header(section), _windows(extracted.text, group)))
+    return cuts
+
+
+def _pieces(text: str, section: Section) -> list[_Piece]:
+    if not section.units:
+        return list(_sentences(text, section.start, section.end, CHUNK_TOKENS))
+    pieces: list[_Piece] = []
+    for start, end in section.units:
+        tokens = count_tokens(text[start:end])
+        whole = [_Piece(start, end, tokens)]
+        pieces += whole if tokens <= CHUNK_TOKENS else _sentences(text, start, end, CHUNK_TOKENS)
+    return pieces
+
+
+def _sentences(text: str, start: int, end: int, limit: int) -> Iterator[_Piece]:
+    """The sentences of a stretch; one that has more than ``limit`` tokens is cut between words."""
+    for first, last in split_sentences(text[start:end]):
+        yield from _bounded(text, start + first, start + last, limit)
+
+
+def _bounded(text: str, start: int, end: int, limit: int) -> Iterator[_Piece]:
+    tokens, first, last = 0, start, start
+    for match in _WORD.finditer(text, start, end):
+        more = _tokens_of(match[0])
+        # a single word without end (base64) is cut off by the embedder, never by us: offsets stay at word borders
+        if tokens and tokens + more > limit:
+            yield _Piece(first, last, tokens)
+            tokens, first = 0, match.start()
+        tokens, last = tokens + more, match.end()
+    if start < end:
+        yield _Piece(first, end, tokens)
+
+
+def _packed(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
+    """Neighbouring pieces put together to passages of about the same size, each at most ``CHUNK_TOKENS``."""
+    total = sum(piece.tokens for piece in pieces)
+    size = total / max(1, -(-total // CHUNK_TOKENS))
+    group: list[_Piece] = []
+    tokens = 0
+    for piece in pieces:
+        if group and (tokens + piece.tokens > CHUNK_TOKENS or tokens + piece.tokens / 2 > size):
+            yield group
+            group, tokens = [], 0
+        group.append(piece)
+        tokens += piece.tokens
+    if group:
+        yield group
+
+
+def _windows(text: str, chunk: Sequence[_Piece]) -> tuple[Span, ...]:
+    """The windows of a passage: all of about the same size, each beginning with the end of the one before."""
+    total = sum(piece.tokens for piece in chunk)
+    if total <= WINDOW_TOKENS:
+        return ((chunk[0].start, chunk[-1].end),)
+    fresh = WINDOW_TOKENS - OVERLAP_TOKENS
+    number = -(-(total - OVERLAP_TOKENS) // fresh)
+    size = -(-(total + (number - 1) * OVERLAP_TOKENS) // number)
+    fine = [part for piece in chunk for part in _sentences(text, piece.start, piece.end, OVERLAP_TOKENS)]
+    return tuple(_sliding(fine, size))
+
+
+def _sliding(pieces: Sequence[_Piece], size: int) -> Iterator[Span]:
+    first = 0
+    while True:
+        last, tokens = first, 0
+        while last < len(pieces) and (last == first or tokens + pieces[last].tokens <= size):
+            tokens += pieces[last].tokens
+            last += 1
+        yield pieces[first].start, pieces[last - 1].end
+        if last == len(pieces):
+            return
+        first = _step_back(pieces, first, last)
+
+
+def _step_back(pieces: Sequence[_Piece], first: int, last: int) -> int:
+    tokens, start = 0, last
+    while start - 1 > first and tokens + pieces[start - 1].tokens <= OVERLAP_TOKENS:
+        start -= 1
+        tokens += pieces[start].tokens
+    return start

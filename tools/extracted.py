@@ -1,0 +1,98 @@
+"""What a reader gives: the text of a document and how it is divided, ready to be cut.
+
+``Extracted`` travels between processes as plain JSON (``to_json`` / ``from_json``). Offsets count characters of its
+text.
+"""
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Span = tuple[int, int]
+
+_LONE = re.compile("[\0\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch that a passage never crosses the border of.
+
+    Attributes:
+        start: offset of its first character.
+        end: offset after its last character.
+        headings: the headings it stands under, outermost first.
+        page: its page, counted from 1; 0 when there are no pages.
+        columns: the column names its rows have, when it is a table.
+        units: spans that are not to be divided while they fit a passage (rows, chat lines); empty: sentences decide.
+    """
+
+    start: int
+    end: int
+    headings: tuple[str, ...] = ()
+    page: int = 0
+    columns: tuple[str, ...] = ()
+    units: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """A document's text with its sections (in order, not overlapping; white space may lie between them).
+
+    Attributes:
+        text: the extracted text; newlines are line feeds, no NUL, no lone surrogate.
+        title: the document's own title, or "".
+        sections: how it is divided.
+        date: the day it speaks of, as it would be written, or "".
+        people: who speaks in it, when it is a conversation.
+    """
+
+    text: str
+    title: str
+    sections: tuple[Section, ...]
+    date: str = ""
+    people: tuple[str, ...] = ()
+
+
+class Writer:
+    """Puts an extracted text together, block by block, and knows where each block stands."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._length = 0
+
+    def add(self, text: str, *, before: str = "\n\n") -> Span:
+        """Append a block, ``before`` between it and what stands there already; return its span."""
+        if self._length:
+            self._put(before)
+        start = self._length
+        self._put(text)
+        return start, self._length
+
+    def text(self) -> str:
+        """Everything added so far."""
+        return "".join(self._pieces)
+
+    def _put(self, text: str) -> None:
+        self._pieces.append(text)
+        self._length += len(text)
+
+
+def clean(text: str) -> str:
+    """Return ``text`` with newlines as line feeds, and NULs and lone surrogates as U+FFFD; nothing else is changed."""
+    return _LONE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def to_json(extracted: Extracted) -> dict[str, Any]:
+    """As plain JSON values."""
+    return asdict(extracted)
+
+
+def from_json(data: dict[str, Any]) -> Extracted:
+    """From what ``to_json`` gave."""
+    sections = tuple(_section(item) for item in data["sections"])
+    return Extracted(data["text"], data["title"], sections, data["date"], tuple(data["people"]))
+
+
+def _section(item: dict[str, Any]) -> Section:
+    units = tuple((start, end) for start, end in item["units"])
+    return Section(item["start"], item["end"], tuple(item["headings"]), item["page"], tuple(item["columns"]), units)

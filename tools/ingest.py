@@ -1,0 +1,190 @@
+"""Files into the index, or up to date: ``python -m tools.ingest PATH ... [--json] [--prune]``.
+
+A PATH is a folder (its files, at any depth) or a single file. Files that were added or changed are read, files that
+are gone are removed, unchanged ones cost a stat. Each document belongs to the outermost PATH ever given that contains
+it (its root), once, so overlapping PATHs make no duplicates and a PATH inside a known root just brings that part up to
+date. A single file is a root of its own when no root contains it; giving it never touches its neighbours. A PATH that
+is not there is an error and removes nothing; ``--prune`` drops everything that lies under no given PATH.
+
+A file that cannot be read is reported with its reason, its earlier content (if any) is removed, and the rest goes on.
+Whatever is stored is stored whole: after an interruption the index is usable, and the next run goes on from there.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from infra.errors import ConfigurationError, DocMindError
+from infra.settings import IngestSettings, load_settings
+from infra.store.embeddings import Embedder, open_minilm
+from infra.store.index import Index
+from infra.store.roots import contains, scope_id
+from infra.text.terms import VERSION as TERMS_VERSION
+from tools.chunk import SPLITTER_VERSION
+from tools.ingest_plan import Done, Known, Plan, make_plan
+from tools.ingest_scan import Failure, Found, given_paths, scan
+from tools.readers import READER_VERSION
+
+VERSION = f"{READER_VERSION} {SPLITTER_VERSION} {TERMS_VERSION}"
+INTERRUPTED = 130
+
+Tell = Callable[[str, int, int], None]
+
+app = typer.Typer(add_completion=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingestion did, in documents.
+
+    Attributes:
+        added: files read for the first time.
+        changed: files read again.
+        removed: documents that are no longer there, or can no longer be read.
+        unchanged: documents that are as they were.
+        chunks: passages the index now holds under the given paths.
+        seconds: how long it took.
+        failed: files that could not be read, with the reason.
+    """
+
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    chunks: int
+    seconds: float
+    failed: tuple[Failure, ...]
+
+
+def ingest(
+    index: Index,
+    embedder: Embedder,
+    paths: Sequence[Path],
+    *,
+    settings: IngestSettings,
+    prune: bool = False,
+    progress: Tell | None = None,
+) -> IngestReport:
+    """Bring the index up to date with the files under ``paths``; blocking.
+
+    Args:
+        index: where they go.
+        embedder: the model the index was opened with.
+        paths: files and folders; must be there.
+        settings: which files are too large or too slow.
+        prune: whether to remove what lies under none of ``paths``.
+        progress: told the path of each file to be read, how many are done, and how many there are.
+
+    Raises:
+        ConfigurationError: a path is not there.
+        StoreError: the index cannot be written.
+    """
+    started = time.perf_counter()
+    there = scan(paths)
+    known = Known(tuple(index.library.roots()), index.library.stamps(), index.library.unreadable())
+    plan = make_plan(there, known, VERSION, prune=prune, digest=_digest)
+    index.library.set_roots(plan.roots)
+    index.library.touch(plan.touched)
+    index.remove([scope_id(path) for path in plan.removed])
+    done = _work(index, embedder, plan, settings, progress)
+    gone = [path for path in known.unreadable if any(contains(root, path) for root in there.given)]
+    still = {failure.path for failure in plan.failed}
+    index.library.set_unreadable(done.unreadable, [path for path in gone if path not in still])
+    return IngestReport(
+        added=done.added,
+        changed=done.changed,
+        removed=len(plan.removed) + done.dropped,
+        unchanged=plan.unchanged,
+        chunks=index.counts(there.given).chunks,
+        seconds=round(time.perf_counter() - started, 3),
+        failed=tuple(sorted([*plan.failed, *done.failed], key=lambda failure: failure.path)),
+    )
+
+
+def _work(index: Index, embedder: Embedder, plan: Plan, settings: IngestSettings, progress: Tell | None) -> Done:
+    if not plan.jobs:
+        return Done()
+    # LlamaIndex takes 2 s to import: a folder in which nothing changed must not pay that
+    from tools.ingest_work import Work  # noqa: PLC0415
+
+    with Work(index, embedder, settings, VERSION) as work:
+        return work.run(plan.jobs, progress or _silent)
+
+
+def _silent(path: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def _digest(found: Found) -> str | Failure:
+    try:
+        with Path(found.path).open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return Failure(found.path, error.strerror or str(error))
+
+
+@app.command()
+def main(
+    paths: Annotated[list[Path], typer.Argument(help="Folders and files to read.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Drop what lies under none of the paths.")] = False,
+    tenant: Annotated[str | None, typer.Option(help="Whose documents.", show_default=False)] = None,
+) -> None:
+    """Bring files and folders into the index, or up to date."""
+    try:
+        settings = load_settings(tenant=tenant)
+        given = given_paths(paths)
+        embedder = open_minilm(settings.data_dir)
+        with Index.open(settings, embedder) as index, _progress() as tell:
+            report = ingest(index, embedder, paths, settings=settings.ingest, prune=prune, progress=tell)
+            documents = index.counts(given).documents
+    except DocMindError as error:
+        typer.echo(f"docmind: {error}", err=True)
+        raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from error
+    except KeyboardInterrupt as error:
+        typer.echo("docmind: interrupted; what was read so far is kept, run the same again to go on", err=True)
+        raise typer.Exit(INTERRUPTED) from error
+    _tell(report, as_json=as_json)
+    if not documents and not report.removed:
+        typer.echo(f"docmind: no readable documents under {', '.join(given)}", err=True)
+        raise typer.Exit(1)
+
+
+def _tell(report: IngestReport, *, as_json: bool) -> None:
+    for failure in report.failed:
+        typer.echo(f"not read: {failure.path}: {failure.error}", err=True)
+    if as_json:
+        typer.echo(json.dumps(asdict(report), ensure_ascii=False))
+        return
+    typer.echo(
+        f"{report.added} added, {report.changed} changed, {report.removed} removed, {report.unchanged} unchanged, "
+        f"{len(report.failed)} not read; {report.chunks} passages; {report.seconds:.1f} s"
+    )
+
+
+@contextmanager
+def _progress() -> Generator[Tell]:
+    """A bar on stderr, shown once there is something to read."""
+    name = TextColumn("{task.fields[path]}")
+    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), name)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, path="", visible=False)
+
+        def tell(path: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, path=Path(path).name, visible=True)
+
+        yield tell
+
+
+if __name__ == "__main__":
+    sys.exit(app())
