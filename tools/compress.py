@@ -4,17 +4,14 @@ A note is chosen, not written: whole sentences of the original in their order, t
 terms, numbers, dates, paths and identifiers, until the cap is reached. Nothing is invented, at no model call.
 """
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from infra.text.sentences import split_sentences
+from infra.text.extract import extract
 from infra.text.terms import terms
 
 NOTE_TOKENS = 250
 """Tokens of a note, at most (requirements: "a stage's result in at most 250 tokens")."""
-
-_FACT = re.compile(r"\d|[A-Za-z]+[_/\\.-][A-Za-z]|[a-z][A-Z]")
 
 Count = Callable[[str], Awaitable[int]]
 """How many tokens a text is to the model in use."""
@@ -40,28 +37,10 @@ async def compress(text: str, question: str, count: Count, *, cap: int = NOTE_TO
     if before <= cap:
         return Note(text, before, before)
     room = int(len(text) * cap / before)
+    wanted = set(terms(question))
     while True:
-        chosen = extract(text, question, room)
+        chosen = extract(text, wanted, room)
         after = await count(chosen)
         if after <= cap or room <= 1:
             return Note(chosen, before, after)
         room = int(room * min(0.9, cap / after))
-
-
-def extract(text: str, question: str, room: int) -> str:
-    """Return the sentences of ``text`` that serve ``question`` best, in their order, in at most ``room`` characters."""
-    wanted = set(terms(question))
-    spans = split_sentences(text)
-    ranked = sorted(spans, key=lambda span: (-_worth(text[slice(*span)], wanted), span))
-    kept: list[tuple[int, int]] = []
-    for start, end in ranked:
-        if end - start + 1 <= room:
-            kept.append((start, end))
-            room -= end - start + 1
-    return "\n".join(text[start:end] for start, end in sorted(kept))
-
-
-def _worth(sentence: str, wanted: set[str]) -> float:
-    """Terms of the question count most, then whether there is a fact (number, path, identifier) to lose."""
-    found = wanted.intersection(terms(sentence))
-    return len(found) + (0.5 if _FACT.search(sentence) else 0.0)
