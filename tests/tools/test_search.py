@@ -1,42 +1,20 @@
 """Searching a real index with a small embedder of words."""
 
 import uuid
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from infra.errors import QuestionError
 from infra.settings import load_settings
 from infra.store.index import Index
 from infra.store.records import Chunk, Document, Entry, Span, digest_of, embedded_text
 from infra.store.roots import scope_id
-from infra.text.terms import terms
+from tests.tools.words import WordEmbedder
 from tools.evidence import Signal
 from tools.search import Retriever
-
-DIMENSION = 64
-
-
-class WordEmbedder:
-    """Bags of hashed terms as vectors: texts with the same words are near."""
-
-    model_id = "words/test"
-    dimension = DIMENSION
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        rows = np.full((len(texts), DIMENSION), 1e-3, dtype=np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            for term in terms(text):
-                row[zlib.crc32(term.encode()) % DIMENSION] += 1
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-    def embed_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        return [self.embed(text.split()) for text in texts]
 
 
 def entry(path: str, passages: Sequence[str], header: str) -> Entry:
