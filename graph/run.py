@@ -135,7 +135,7 @@ def render(answer: dict[str, Any]) -> str:
 def _ledger(console: Console, answer: dict[str, Any], note: str) -> None:
     usage, seconds = answer["usage"], answer["seconds"]
     if note:
-        console.print(note, style="dim", highlight=False)
+        console.print(note, style="dim", highlight=False, soft_wrap=True)
     console.print(
         f"{usage['llm_calls']} model calls, {usage['prompt_tokens']:,} prompt tokens "
         f"({usage['cached_tokens']:,} cached), "
@@ -143,6 +143,7 @@ def _ledger(console: Console, answer: dict[str, Any], note: str) -> None:
         f"(model {seconds['llm']:.2f}, retrieval {seconds['retrieval']:.2f})",
         style="dim",
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph.state import CompiledStateGraph
@@ -16,11 +16,16 @@ from rich.console import Console
 
 from graph.build import build
 from graph.desk import LiveDesk
+from graph.policy import AGENTS
 from graph.stages import Context
 from infra.errors import ConfigurationError, StoreError
 from infra.llm.endpoint import Backend
 from infra.resources import Resources
 from tools.ingest import ingest
+
+
+SHOWN_CHARS = 100
+"""Of what an agent said, on the line that shows its stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +122,8 @@ class Session:
             for node, value in update.items():
                 if node == "deliver":
                     answer = value["answer"]
-                elif show:
-                    self.console.print(stage_line(node, value), style="dim", highlight=False, markup=False)
+                elif show and (line := stage_line(node, value)):
+                    self.console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
         return answer
 
     async def backend(self) -> Backend:
@@ -127,7 +132,7 @@ class Session:
 
 
 def stage_line(node: str, value: dict[str, Any] | None) -> str:
-    """Return one line for what a node just did."""
-    messages = (value or {}).get("messages") or []
-    words = next((m.text for m in messages if m.text and getattr(m, "name", None) == node), "")
-    return f"{node}: {' '.join(words.split())[:100]}" if words else node
+    """Return one line for what an agent just said; empty for the nodes between the agents."""
+    messages: list[AnyMessage] = (value or {}).get("messages") or []
+    words = " ".join(next((m.text for m in messages if m.name == node), "").split())
+    return f"{node:12} {words[:SHOWN_CHARS]}" if words and node in AGENTS else ""
