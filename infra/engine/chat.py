@@ -89,7 +89,7 @@ def fitted_prompt(request: ChatRequest, window: int) -> tuple[list[int], int]:
     """Return the tokens of the prompt and how many the reply may take.
 
     Raises:
-        RefusedError: as vLLM refuses: an output limit over the window, an empty or a too long prompt, no room for a token.
+        RefusedError: as vLLM refuses: an output limit over the window, an empty or too long prompt, no room left.
     """
     named = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
     asked: int | None = getattr(request, named)
@@ -141,7 +141,7 @@ def _generate(request: ChatRequest, limit: int) -> Generation:
     return generate_text(decided, limit, request.stop or ())
 
 
-def _events(reply: Reply, with_usage: bool) -> Iterator[tuple[int, bytes]]:  # noqa: FBT001 - inner
+def _events(reply: Reply, with_usage: bool) -> Iterator[tuple[int, bytes]]:
     steps = reply.generation.steps
     yield steps[0].tokens, reply.opening()
     for step in steps:

@@ -1,14 +1,12 @@
 """The engine: one function from a request to an answer, shared by the transports and the served app.
 
 ``Engine.handle`` reads, checks and decides at once; the answer's chunks carry the time they are due, and whoever writes
-them waits for it (``pace.Clock``) and closes the answer when nobody listens any more. Thread-safe; pure computation, which
-an event loop should leave to a thread.
+them waits for it (``pace.Clock``) and closes the answer when nobody listens any more. Thread-safe; pure computation,
+which an event loop should leave to a thread.
 """
 
 from collections.abc import Callable
 from typing import Any
-
-from pydantic_core import PydanticSerializationError
 
 from infra.engine.chat import Chat, prompt_pieces
 from infra.engine.exchange import MAX_BODY_BYTES, Answer, Request, answer_of
@@ -59,7 +57,7 @@ class Engine:
             return _json(error.body, error.status)
         except UnicodeEncodeError:
             return _json(RefusedError("The text holds a lone surrogate, which is no character.").body, 400)
-        except (RecursionError, PydanticSerializationError):
+        except RecursionError:
             return _json(RefusedError("The request is nested too deeply.").body, 400)
 
     def _route(self, request: Request) -> Answer:
@@ -90,7 +88,7 @@ class Engine:
             pieces = prompt_pieces(asked.messages, asked.tools, add_generation_prompt=asked.add_generation_prompt)
             tokens = encode_all(pieces)
         else:
-            missing = {"type": "missing", "msg": "Field required", "input": {}}
+            missing: dict[str, Any] = {"type": "missing", "msg": "Field required", "input": {}}
             raise refused_body([{**missing, "loc": ("body", name)} for name in ("prompt", "messages")])
         strings = [token_text(token) for token in tokens] if asked.return_token_strs else None
         count = {"count": len(tokens), "max_model_len": self._window}
@@ -114,13 +112,8 @@ def _check_model(model: str | None) -> None:
 
 def _check_body(request: Request) -> None:
     if len(request.body) > MAX_BODY_BYTES:
-        raise too_large()
+        message = f"The request body is larger than {MAX_BODY_BYTES} bytes."
+        raise RefusedError(message, status=413, kind="Request Entity Too Large")
     if request.content_type.split(";")[0].strip().lower() != "application/json":
         message = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"
         raise RefusedError(message, kind="Bad Request")
-
-
-def too_large() -> RefusedError:
-    """Return the refusal of a body over ``MAX_BODY_BYTES``."""
-    message = f"The request body is larger than {MAX_BODY_BYTES} bytes."
-    return RefusedError(message, status=413, kind="Request Entity Too Large")

@@ -1,8 +1,8 @@
 """One reply as tokens: where it ends, and what is written when.
 
-A reply is a row of steps, one a token where it can be. As in vLLM the end of a reply is a token too; a reply that does not
-fit its limit is cut with finish_reason ``length``, and a call that was cut is no call any more: whole, it arrives as raw
-text in ``content``; streamed, it breaks off.
+A reply is a row of steps, one a token where it can be. As in vLLM the end of a reply is a token too; a reply that does
+not fit its limit is cut with finish_reason ``length``, and a call that was cut is no call any more: whole, it arrives
+as raw text in ``content``; streamed, it breaks off.
 """
 
 import secrets

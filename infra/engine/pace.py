@@ -1,8 +1,8 @@
 """Speeds the engine can be given: when a token is due, and the clock that waits for it.
 
 The first token is due when the uncached part of the prompt is prefilled, each further one 1/decode seconds later. Every
-request is paced on its own, as on a server with room for all: requests do not slow each other down. Without speeds all is
-due at once. What the rules need to think counts into the same time: they are fast compared with the speeds.
+request is paced on its own, as on a server with room for all: requests do not slow each other down. Without speeds all
+is due at once. What the rules need to think counts into the same time: they are fast compared with the speeds.
 """
 
 import asyncio

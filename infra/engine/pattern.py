@@ -10,10 +10,10 @@ _ALPHABET = "0aA-_. :/@"
 
 
 def shortest_match(pattern: str, min_chars: int) -> str | None:
-    """Return a short text of at least ``min_chars`` characters that ``pattern`` matches as a whole, None if none is found.
+    """Return a short text of at least ``min_chars`` characters that ``pattern`` matches as a whole, None without.
 
-    The text grows character by character as long as it can still become a match, first with common characters, then with
-    those that stand in the pattern.
+    The text grows character by character as long as it can still become a match, first with common characters, then
+    with those that stand in the pattern.
     """
     alphabet = list(dict.fromkeys(_ALPHABET + pattern))
     pending = [""]
@@ -31,3 +31,11 @@ def shortest_match(pattern: str, min_chars: int) -> str | None:
     except (regex.error, TimeoutError):
         return None
     return None
+
+
+def holds_match(pattern: str, text: str) -> bool:
+    """Return whether ``pattern`` matches anywhere in ``text``; False where it is no pattern or takes too long."""
+    try:
+        return regex.search(pattern, text, timeout=MATCH_SECONDS) is not None
+    except (regex.error, TimeoutError):
+        return False

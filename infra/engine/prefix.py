@@ -1,7 +1,7 @@
 """The prefix cache as a model: which leading tokens of a prompt a server with prefix caching would not compute again.
 
-As in vLLM, whole blocks of 16 tokens count, each known by itself and all before it; the last token of a prompt is always
-computed; the least recently used blocks go first. Thread-safe. Nothing is stored but the blocks' hashes.
+As in vLLM, whole blocks of 16 tokens count, each known by itself and all before it; the last token of a prompt is
+always computed; the least recently used blocks go first. Thread-safe. Nothing is stored but the blocks' hashes.
 """
 
 from collections import OrderedDict

@@ -7,7 +7,7 @@ fields are accepted and ignored. Whether a prompt fits, and which model is asked
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -136,7 +136,7 @@ def _as_list(value: Any) -> Any:  # noqa: ANN401 - what JSON held
 
 
 class ChatRequest(_Wire):
-    """``POST /v1/chat/completions``; sampling parameters are checked and otherwise without effect: rules do not sample."""
+    """``POST /v1/chat/completions``; sampling parameters are checked and have no other effect: rules do not sample."""
 
     messages: list[Message]
     model: str | None = None
@@ -157,9 +157,9 @@ class ChatRequest(_Wire):
     @model_validator(mode="before")
     @classmethod
     def _agrees_with_itself(cls, data: Any) -> Any:  # noqa: ANN401 - what JSON held
-        if isinstance(data, Mapping):
-            _check_agreement(data)  # pyright: ignore[reportUnknownArgumentType] - JSON object
-        return data
+        if isinstance(data, dict):
+            _check_agreement(cast("dict[str, Any]", data))
+        return cast("Any", data)
 
     @model_validator(mode="after")
     def _could_be_sampled(self) -> Self:
@@ -243,7 +243,12 @@ def _load(body: bytes) -> Any:  # noqa: ANN401 - what JSON held
     try:
         return json.loads(body.decode()) if body else None
     except json.JSONDecodeError as error:
-        what = {"type": "json_invalid", "loc": ("body", error.pos), "msg": "JSON decode error", "input": {}}
+        what: dict[str, Any] = {
+            "type": "json_invalid",
+            "loc": ("body", error.pos),
+            "msg": "JSON decode error",
+            "input": {},
+        }
         raise refused_body([{**what, "ctx": {"error": error.msg}}]) from error
     except (ValueError, RecursionError) as error:
         raise RoutingError("There was an error parsing the body", status=400) from error

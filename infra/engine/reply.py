@@ -7,8 +7,8 @@ In this order:
 4. Tools: the first one not called since the last user message; after that, text made of the tools' results.
 5. Plain chat: sentences of the sources or of the long text given, verbatim; else who is speaking.
 
-One tool is called at a time, so ``parallel_tool_calls`` is honoured by itself. A call's text arguments are the last user
-text, all others the smallest valid values.
+One tool is called at a time, so ``parallel_tool_calls`` is honoured by itself. A call's text arguments are the last
+user text, all others the smallest valid values.
 """
 
 from dataclasses import dataclass

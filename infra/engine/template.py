@@ -37,7 +37,7 @@ def render(messages: Sequence[Message], tools: Sequence[Tool] | None, *, add_gen
     rest = list(messages)
     system = rest.pop(0).text if rest and rest[0].role == "system" else ""
     if tools:
-        signatures = "\n".join(dumps(tool.model_dump(exclude_none=True)) for tool in tools)
+        signatures = "\n".join(dumps(_signature(tool)) for tool in tools)
         system = "\n\n".join(text for text in (system, _TOOLS.format(signatures=signatures)) if text)
     if system or len(rest) < len(messages):
         pieces += _turn("system", system)
@@ -59,6 +59,12 @@ def call_text(name: str, arguments: str) -> tuple[str, str, str]:
 def dumps(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Return ``value`` as JSON text in the spelling prompts and replies use: characters as themselves."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def _signature(tool: Tool) -> dict[str, Any]:
+    """The tool as it was offered, what was left out left out."""
+    function = {name: value for name, value in tool.function if value is not None}
+    return {"type": tool.type, "function": function}
 
 
 def _message(message: Message) -> list[Piece]:

@@ -1,9 +1,10 @@
 """Token counts, exact by definition: the engine's own tokenizer, which needs no vocabulary.
 
-A token is a stretch of at most ``TOKEN_BYTES`` UTF-8 bytes, always whole characters, that stays inside one word (with the
-space before it), number, run of punctuation or run of white space. Its id is those bytes behind a 1, read as an integer,
-so ids below 256 are free for the special tokens and any id can be turned back into its text. English prose comes out near
-four characters a token, as with a trained vocabulary; special tokens are made by the chat template, never read out of a text.
+A token is a stretch of at most ``TOKEN_BYTES`` UTF-8 bytes, always whole characters, that stays inside one word (with
+the space before it), number, run of punctuation or run of white space. Its id is those bytes behind a 1, read as an
+integer, so ids below 256 are free for the special tokens and any id can be turned back into its text. English prose
+comes out near four characters a token, as with a trained vocabulary; special tokens are made by the chat template,
+never read out of a text.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""The engine in process, under any httpx2 client: ``httpx2.Client(transport=EngineTransport(engine))`` and the async twin.
+"""The engine in process, as a transport: ``httpx2.Client(transport=EngineTransport(engine))``, and the async twin.
 
-Chunks are passed on as they become due; closing a response, or cancelling its reader, ends the reply there. A reply that
-lets its reader wait longer than the client's read timeout fails with ``httpx2.ReadTimeout``, as over a socket. The address
-does not matter: ``BASE_URL`` is one that resolves nowhere.
+Chunks are passed on as they become due; closing a response, or cancelling its reader, ends the reply there. A reply
+that lets its reader wait longer than the client's read timeout fails with ``httpx2.ReadTimeout``, as over a socket. The
+address does not matter: ``BASE_URL`` is one that resolves nowhere.
 """
 
 import asyncio
@@ -49,19 +49,24 @@ class EngineAsyncTransport(httpx2.AsyncBaseTransport):
 
 
 class _Patience:
-    """How long the reader waits: for each chunk from the one before it at most its read timeout."""
+    """How long the reader waits for bytes: at most its read timeout from when it began to wait for them."""
 
     def __init__(self, request: httpx2.Request, arrived: float) -> None:
         self._request = request
         self._longest: float | None = request.extensions.get("timeout", {}).get("read")
         self._arrived = arrived
+        self._since = arrived
 
     def wait_for(self, chunk: Chunk, now: float) -> float:
-        """Return the seconds until ``chunk`` is due. Raises ReadTimeout where they are more than the reader waits."""
-        seconds = self._arrived + chunk.due_seconds - now
-        if self._longest is not None and seconds > self._longest:
+        """Return the seconds until ``chunk`` is due. Raises ReadTimeout where that is later than the reader waits."""
+        due = self._arrived + chunk.due_seconds
+        if self._longest is not None and due - self._since > self._longest:
             raise httpx2.ReadTimeout("The engine's next token is due after the read timeout", request=self._request)
-        return seconds
+        return due - now
+
+    def came_back(self, now: float) -> None:
+        """Note that the reader took bytes and waits for more."""
+        self._since = now
 
 
 class _Stream(httpx2.SyncByteStream):
@@ -73,6 +78,7 @@ class _Stream(httpx2.SyncByteStream):
             self._clock.wait(self._patience.wait_for(chunk, self._clock.now()))
             if chunk.data:
                 yield chunk.data
+                self._patience.came_back(self._clock.now())
 
     def close(self) -> None:
         """End the reply where it is."""
@@ -88,6 +94,7 @@ class _AsyncStream(httpx2.AsyncByteStream):
             await self._clock.wait_async(self._patience.wait_for(chunk, self._clock.now()))
             if chunk.data:
                 yield chunk.data
+                self._patience.came_back(self._clock.now())
 
     async def aclose(self) -> None:
         """End the reply where it is."""

@@ -73,7 +73,7 @@ class Reply:
         """Return the event that carries the usage and no choices."""
         return self._event([], usage=self.usage.body(), system_fingerprint=FINGERPRINT)
 
-    def _event(self, choices: list[dict[str, Any]], **more: Any) -> bytes:  # noqa: ANN401 - JSON values
+    def _event(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
         return b"data: " + json_bytes(self._object("chat.completion.chunk", choices) | more) + b"\n\n"
 
     def _object(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
