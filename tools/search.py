@@ -31,14 +31,15 @@ COVERAGE_BONUS = 2.0
 NEIGHBOUR_BONUS = 0.3
 """Share of a neighbour's lead over the last candidate that a passage gets."""
 
-COVERAGE_SENTENCES = 3
+COVERAGE_SENTENCES = 4
 """Width of the small window, sentences."""
 
 SIGNAL_PASSAGES = 5
 """Best passages the signal looks at."""
 
 LIKELY_COVERAGE = 0.4
-"""Under this coverage an answer is unlikely: it keeps 95 % of the answerable questions of LiHua-World's one half."""
+"""Under this coverage an answer is unlikely. On one half of LiHua-World's answerable questions (chat logs) 95 % have .42 or
+more (standard deviation over random halves .015, own measurement); a little less is kept for other kinds of text."""
 
 MAX_TERMS = 256
 """Different terms of a query that are searched; the embedding reads about as much."""
