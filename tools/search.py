@@ -38,8 +38,8 @@ SIGNAL_PASSAGES = 5
 """Best passages the signal looks at."""
 
 LIKELY_COVERAGE = 0.4
-"""Under this coverage an answer is unlikely. On one half of LiHua-World's answerable questions (chat logs) 95 % have .42
-or more (standard deviation over random halves .015, own measurement); a bit less is kept for other kinds of text."""
+"""Under this coverage an answer is unlikely. On one half of LiHua-World's answerable questions (chat logs) 95 % have
+.42 or more (standard deviation over random halves .015, own measurement); a bit less is kept for other texts."""
 
 MAX_TERMS = 256
 """Different terms of a query that are searched; the embedding reads about as much."""
