@@ -1,7 +1,7 @@
 """Roof: the conversation and its doors; the only floor that knows LangGraph.
 
-Checkpoints are read back strictly: only the types that the state's schema names are ever built from what is on disk.
-LangGraph reads that choice from the environment when it is first imported, so it is made here, before any module does.
+Checkpoints are read back strictly: nothing but plain values and messages is ever built from what is on disk. LangGraph
+reads that choice from the environment when it is first imported, so it is made here, before any module does.
 """
 
 import os

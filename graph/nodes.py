@@ -26,7 +26,7 @@ from agents.synthesizer import Case, draft
 from agents.validator import validate
 from graph.answer import text_of
 from graph.policy import Agent
-from graph.state import AgentOutput, Question, State, View, Visit, view_of
+from graph.state import AgentOutput, Question, State, View, Visit, packed, view_of
 from infra.llm.endpoint import Backend
 from infra.llm.ledger import Call, Ledger, Scope
 from infra.settings import Settings
@@ -91,13 +91,13 @@ Work = Callable[[Job], Awaitable[Done]]
 async def _route(job: Job) -> Done:
     question = job.view.question
     chosen = await route(question.text, question.history, job.model)
-    return Done({"routes": {question.id: chosen}}, chosen.reply or f"{chosen.kind}: {chosen.question}")
+    return Done({"routes": {question.id: packed(chosen)}}, chosen.reply or f"{chosen.kind}: {chosen.question}")
 
 
 async def _plan(job: Job) -> Done:
     chosen = await plan(job.view.asked, job.model)
     lines = [f"{s.id}: {s.question}" + (f" (needs {', '.join(s.needs)})" if s.needs else "") for s in chosen.steps]
-    return Done({"plans": {job.view.question.id: chosen}}, "\n".join(lines))
+    return Done({"plans": {job.view.question.id: packed(chosen)}}, "\n".join(lines))
 
 
 async def _retrieve(job: Job) -> Done:
@@ -105,7 +105,7 @@ async def _retrieve(job: Job) -> Done:
     needed = [job.view.findings[n] for n in step.needs if n in job.view.findings]
     searcher = await job.desk.searcher()
     finding = await retrieve(step.question, needed, searcher, roots=job.view.question.roots)
-    return Done({"findings": {f"{job.view.question.id}/{step.id}": finding}}, _listing(step.id, finding))
+    return Done({"findings": {f"{job.view.question.id}/{step.id}": packed(finding)}}, _listing(step.id, finding))
 
 
 async def _draft(job: Job) -> Done:
@@ -113,7 +113,7 @@ async def _draft(job: Job) -> Done:
     objections = [f"{r.text} ({r.reason})" for r in view.verdicts[-1].rejected] if view.verdicts else []
     written = await draft(_case(job), job.model, objections=objections)
     said = " ".join(f"{c.text} [{', '.join(c.marks)}]" for c in written.claims) or written.missing or "Nothing found."
-    return Done({"drafts": {f"{view.question.id}/{len(view.drafts) + 1}": written}}, said)
+    return Done({"drafts": {f"{view.question.id}/{len(view.drafts) + 1}": packed(written)}}, said)
 
 
 async def _validate(job: Job) -> Done:
@@ -122,7 +122,7 @@ async def _validate(job: Job) -> Done:
         return Done({}, "There is no draft to check.")
     verdict = await validate(_case(job), view.drafts[-1], job.model)
     checked = View(view.question, view.route, view.plan, view.findings, view.drafts, [*view.verdicts, verdict])
-    return Done({"verdicts": {f"{view.question.id}/{len(view.drafts)}": verdict}}, text_of(checked))
+    return Done({"verdicts": {f"{view.question.id}/{len(view.drafts)}": packed(verdict)}}, text_of(checked))
 
 
 WORK: dict[Agent, Work] = {
@@ -146,7 +146,11 @@ def agent_graph(name: Agent, desk: Desk) -> CompiledStateGraph[Any, Any, Any, An
         done = await work(Job(view, task, await desk.chat(scope), desk))
         line = visit(name, began, view.question, [c for c in desk.ledger.calls(view.question.id) if c.scope is scope])
         key = f"{view.question.id}/{began:.6f}-{name}-{task}"
-        return {**done.update, "trail": {key: line}, "messages": [AIMessage(done.said, name=name, id=str(uuid4()))]}
+        return {
+            **done.update,
+            "trail": {key: packed(line)},
+            "messages": [AIMessage(done.said, name=name, id=str(uuid4()))],
+        }
 
     graph = StateGraph(State, output_schema=AgentOutput)
     graph.add_node("work", run)

@@ -23,7 +23,6 @@ from infra.llm.endpoint import Backend
 from infra.resources import Resources
 from tools.ingest import ingest
 
-
 SHOWN_CHARS = 100
 """Of what an agent said, on the line that shows its stage."""
 

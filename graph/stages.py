@@ -13,7 +13,18 @@ from langgraph.runtime import get_runtime
 from agents.router import Turn
 from graph.answer import answer_of, shown, without_sources
 from graph.nodes import Desk, visit
-from graph.state import Compression, Question, State, View, Visit, view_of
+from graph.state import (
+    Compression,
+    Question,
+    State,
+    View,
+    Visit,
+    compressions_of,
+    packed,
+    question_of,
+    view_of,
+    visits_of,
+)
 from graph.supervisor import SUPERVISOR
 from infra.errors import QuestionError
 from tools.compress import compress
@@ -40,7 +51,7 @@ class Stages:
         """Open a question: checked, numbered, with the conversation before it."""
         messages = state.get("messages", [])
         text = asked(messages, self._desk.settings.max_question_chars)
-        before = state.get("question")
+        before = question_of(state)
         turn = int(before.id.split("-", 1)[0]) + 1 if before else 1
         context = get_runtime(Context).context
         question = Question(
@@ -51,7 +62,7 @@ class Stages:
             roots=context.roots if context else None,
             asked_at=time.time(),
         )
-        return {"question": question}
+        return {"questions": {question.id: packed(question)}}
 
     async def compress(self, state: State) -> dict[str, Any]:
         """Make a note of what the stage said; typed results stay as they are."""
@@ -65,7 +76,7 @@ class Stages:
         )
         key = f"{view.question.id}/{len(state.get('compressions', {})) + 1:03d}"
         replaced = [AIMessage(n.text, name=m.name, id=m.id) for n, m in zip(notes, stage, strict=True) if n.shortened]
-        return {"compressions": {key: entry}, "messages": replaced}
+        return {"compressions": {key: packed(entry)}, "messages": replaced}
 
     async def deliver(self, state: State) -> dict[str, Any]:
         """End a question: the answer as message and as object, the hand-offs cleared away."""
@@ -73,9 +84,8 @@ class Stages:
         messages = state.get("messages", [])
         last = max(n for n, m in enumerate(messages) if isinstance(m, HumanMessage))
         cleared = [RemoveMessage(id=m.id) for m in messages[last + 1 :] if m.id]
-        visits = [*state.get("trail", {}).values(), *_supervisor_visits(view, self._desk)]
-        compressions = list(state.get("compressions", {}).values())
-        answer = answer_of(view, visits, compressions, await self._desk.backend())
+        visits = [*visits_of(state), *_supervisor_visits(view, self._desk)]
+        answer = answer_of(view, visits, compressions_of(state), await self._desk.backend())
         self._desk.forget(view.question.id)
         return {"messages": [*cleared, AIMessage(shown(view))], "answer": answer}
 

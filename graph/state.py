@@ -1,5 +1,8 @@
 """What travels through the graph, and the rules by which parallel branches are merged.
 
+What travels is plain JSON (``packed``): any checkpointer, server or Studio edit can carry it, and nothing but plain
+values is ever built from what is on disk. ``view_of`` reads it back, typed and checked; only views are worked with.
+
 Hand-offs re-emit state, so every reducer is idempotent, commutative and associative: merging a value twice changes
 nothing. What belongs to one question is keyed ``<question id>/...``; question ids sort by turn, and a merge keeps only
 the newest question's keys, so question two never sees question one's evidence. A value is never changed under its key.
@@ -11,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 from langgraph.managed import RemainingSteps
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from agents.planner import Plan, Step, single
@@ -21,6 +24,7 @@ from agents.validator import Verdict
 from tools.evidence import Finding
 
 T = TypeVar("T")
+Json = dict[str, Any]
 
 
 class Question(BaseModel):
@@ -71,11 +75,10 @@ def current(left: dict[str, T] | None, right: dict[str, T] | None) -> dict[str, 
     return {key: merged[key] for key in sorted(merged) if key.split("/", 1)[0] == newest}
 
 
-def newest(left: Question | None, right: Question | None) -> Question | None:
-    """Keep the later question."""
-    if left is None or right is None:
-        return right or left
-    return right if right.id >= left.id else left
+def packed(value: object) -> Json:
+    """Return a dataclass or pydantic model as plain JSON."""
+    dumped: Json = TypeAdapter(type(value)).dump_python(value, mode="json")
+    return dumped
 
 
 class Input(TypedDict):
@@ -94,43 +97,36 @@ class Output(TypedDict):
     """The answer as the command line's ``--json`` prints it."""
 
 
-class State(TypedDict, total=False):
-    """All that travels."""
-
-    messages: Annotated[list[AnyMessage], add_messages]
-    """The conversation; while a question is worked on also its hand-offs."""
-    question: Annotated[Question, newest]
-    """The question being worked on."""
-    task: str
-    """What the agent that is handed to is asked to do: set by the hand-off, never merged."""
-    routes: Annotated[dict[str, Route], current]
-    """``<question>`` -> the router's decision."""
-    plans: Annotated[dict[str, Plan], current]
-    """``<question>`` -> the planner's steps."""
-    findings: Annotated[dict[str, Finding], current]
-    """``<question>/<step>`` -> what retrieval found."""
-    drafts: Annotated[dict[str, Draft], current]
-    """``<question>/<round>`` -> the synthesizer's draft."""
-    verdicts: Annotated[dict[str, Verdict], current]
-    """``<question>/<round>`` -> the validator's verdict on that draft."""
-    trail: Annotated[dict[str, Visit], current]
-    """``<question>/<agent>/<task>`` -> who worked, when, at what cost."""
-    compressions: Annotated[dict[str, Compression], current]
-    """``<question>/<stage>/<n>`` -> what compression saved."""
-    answer: dict[str, Any]
-    """The last answer, as ``--json`` prints it."""
-
-
 class AgentOutput(TypedDict, total=False):
     """What an agent's graph gives back: the keys it may write, and its words."""
 
     messages: Annotated[list[AnyMessage], add_messages]
-    routes: Annotated[dict[str, Route], current]
-    plans: Annotated[dict[str, Plan], current]
-    findings: Annotated[dict[str, Finding], current]
-    drafts: Annotated[dict[str, Draft], current]
-    verdicts: Annotated[dict[str, Verdict], current]
-    trail: Annotated[dict[str, Visit], current]
+    """The conversation; while a question is worked on also its hand-offs."""
+    routes: Annotated[dict[str, Json], current]
+    """``<question>`` -> the router's decision (Route)."""
+    plans: Annotated[dict[str, Json], current]
+    """``<question>`` -> the planner's steps (Plan)."""
+    findings: Annotated[dict[str, Json], current]
+    """``<question>/<step>`` -> what retrieval found (Finding)."""
+    drafts: Annotated[dict[str, Json], current]
+    """``<question>/<round>`` -> the synthesizer's draft (Draft)."""
+    verdicts: Annotated[dict[str, Json], current]
+    """``<question>/<round>`` -> the validator's verdict on that draft (Verdict)."""
+    trail: Annotated[dict[str, Json], current]
+    """``<question>/<when>-<agent>-<task>`` -> who worked, when, at what cost (Visit)."""
+
+
+class State(AgentOutput, total=False):
+    """All that travels."""
+
+    questions: Annotated[dict[str, Json], current]
+    """``<question>`` -> the question being worked on (Question)."""
+    task: str
+    """What the agent that is handed to is asked to do: set by the hand-off, never merged."""
+    compressions: Annotated[dict[str, Json], current]
+    """``<question>/<n>`` -> what compression saved (Compression)."""
+    answer: dict[str, Any]
+    """The last answer, as ``--json`` prints it."""
 
 
 class SupervisorState(State, total=False):
@@ -171,20 +167,46 @@ class View:
 
 
 def view_of(state: State) -> View:
-    """Return the newest question's view. Raises KeyError before a question was received."""
-    question = state.get("question")
+    """Return the newest question's view.
+
+    Raises:
+        KeyError: no question was received yet.
+        ValidationError: what the state holds is not what was put there.
+    """
+    question = question_of(state)
     if question is None:
         raise KeyError("no question was received")
+    routes = _under(state.get("routes"), question.id, Route)
+    plans = _under(state.get("plans"), question.id, Plan)
     return View(
         question=question,
-        route=state.get("routes", {}).get(question.id),
-        plan=state.get("plans", {}).get(question.id),
-        findings=dict(_under(state.get("findings", {}), question.id)),
-        drafts=[value for _, value in sorted(_under(state.get("drafts", {}), question.id))],
-        verdicts=[value for _, value in sorted(_under(state.get("verdicts", {}), question.id))],
+        route=routes.get(""),
+        plan=plans.get(""),
+        findings=_under(state.get("findings"), question.id, Finding),
+        drafts=list(_under(state.get("drafts"), question.id, Draft).values()),
+        verdicts=list(_under(state.get("verdicts"), question.id, Verdict).values()),
     )
 
 
-def _under(entries: dict[str, T], question_id: str) -> list[tuple[str, T]]:
-    prefix = f"{question_id}/"
-    return [(key.removeprefix(prefix), value) for key, value in entries.items() if key.startswith(prefix)]
+def question_of(state: State) -> Question | None:
+    """Return the newest question, or None before the first."""
+    questions = state.get("questions")
+    return Question.model_validate(questions[max(questions)]) if questions else None
+
+
+def visits_of(state: State) -> list[Visit]:
+    """Return the trail of the newest question, in no particular order."""
+    return [Visit.model_validate(value) for value in state.get("trail", {}).values()]
+
+
+def compressions_of(state: State) -> list[Compression]:
+    """Return what was compressed for the newest question, first to last."""
+    entries = sorted(state.get("compressions", {}).items())
+    return [Compression.model_validate(value) for _, value in entries]
+
+
+def _under(entries: dict[str, Json] | None, question_id: str, kind: type[T]) -> dict[str, T]:
+    """Return the question's entries by the rest of their key, in its order, as ``kind``."""
+    read = TypeAdapter(kind).validate_python
+    mine = {key: value for key, value in sorted((entries or {}).items()) if key.split("/", 1)[0] == question_id}
+    return {key.removeprefix(question_id).removeprefix("/"): read(value) for key, value in mine.items()}

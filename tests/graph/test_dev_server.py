@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
 import pytest
 from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
 
 from graph.policy import AGENTS
 from tests.graph.test_closed import ROOT, attempts, closed_environment, run
@@ -77,12 +78,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert attempts(folder) == []
 
 
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[LangGraphClient]:
+    async with get_client(url=server.url) as opened:
+        yield opened
+
+
 def asked(text: str) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": text}]}
 
 
-async def test_a_run_streams_each_agents_update_and_returns_the_answer(server: Server) -> None:
-    client = get_client(url=server.url)
+async def test_a_run_streams_each_agents_update_and_returns_the_answer(client: LangGraphClient) -> None:
     thread = await client.threads.create()
     updates: list[str] = []
     async for part in client.runs.stream(thread["thread_id"], "docmind", input=asked(COMPOUND), stream_mode="updates"):
@@ -94,8 +100,7 @@ async def test_a_run_streams_each_agents_update_and_returns_the_answer(server: S
     assert state["values"]["messages"][-1]["type"] == "ai"
 
 
-async def test_a_run_is_interrupted_before_an_agent_and_resumed(server: Server) -> None:
-    client = get_client(url=server.url)
+async def test_a_run_is_interrupted_before_an_agent_and_resumed(client: LangGraphClient) -> None:
     thread = await client.threads.create()
     await client.runs.wait(thread["thread_id"], "docmind", input=asked(QUESTION), interrupt_before=["synthesizer"])
     paused = await client.threads.get_state(thread["thread_id"])
@@ -105,8 +110,7 @@ async def test_a_run_is_interrupted_before_an_agent_and_resumed(server: Server) 
     assert result["answer"]["citations"]
 
 
-async def test_a_follow_up_cites_what_its_standalone_form_cites(server: Server) -> None:
-    client = get_client(url=server.url)
+async def test_a_follow_up_cites_what_its_standalone_form_cites(client: LangGraphClient) -> None:
     thread = await client.threads.create()
     first: Any = await client.runs.wait(
         thread["thread_id"], "docmind", input=asked("What does the embedded engine do?")
@@ -119,15 +123,13 @@ async def test_a_follow_up_cites_what_its_standalone_form_cites(server: Server) 
     assert {key.split("-")[0] for key in state["values"]["findings"]} == {"000002"}
 
 
-async def test_the_drawing_shows_supervisor_agents_and_compress(server: Server) -> None:
-    client = get_client(url=server.url)
+async def test_the_drawing_shows_supervisor_agents_and_compress(client: LangGraphClient) -> None:
     assistants = await client.assistants.search(graph_id="docmind")
     drawing = await client.assistants.get_graph(assistants[0]["assistant_id"])
     nodes = {str(node["id"]) for node in drawing["nodes"]}
     assert nodes >= {"supervisor", "compress", *AGENTS}
 
 
-async def test_many_runs_at_once_share_one_index(server: Server) -> None:
-    client = get_client(url=server.url)
+async def test_many_runs_at_once_share_one_index(client: LangGraphClient) -> None:
     results = await asyncio.gather(*(client.runs.wait(None, "docmind", input=asked(QUESTION)) for _ in range(4)))
     assert all(isinstance(result, dict) and result["answer"]["citations"] for result in results)

@@ -1,16 +1,21 @@
 """The reducers: what parallel branches and re-emitted state come to."""
 
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph.state import Question, current, newest
+from agents.synthesizer import Claim, Draft
+from graph.state import Question, State, View, current, packed, question_of, view_of
+from tools.evidence import Finding, Passage, Signal
 
 KEYS = st.builds(lambda turn, rest: f"{turn:06d}-m/{rest}", st.integers(1, 3), st.sampled_from("abc"))
 ENTRIES = st.lists(KEYS).map(lambda keys: {key: f"value of {key}" for key in keys})
 
 
-def question(turn: int) -> Question:
-    return Question(id=f"{turn:06d}-m", thread="t", text="?", asked_at=0.0)
+QUESTION = Question(id="000001-m", thread="t", text="?", asked_at=0.0)
+DRAFT = Draft(claims=[Claim(text="a", marks=["E1"])])
 
 
 @given(ENTRIES)
@@ -36,7 +41,18 @@ def test_question_two_never_sees_question_ones_entries() -> None:
     assert current({"000002-n/q1": "new"}, first) == {"000002-n/q1": "new"}
 
 
-def test_the_later_question_stands_whatever_the_order() -> None:
-    assert newest(question(1), question(2)) == question(2)
-    assert newest(question(2), question(1)) == question(2)
-    assert newest(None, question(1)) == question(1)
+def test_what_is_packed_is_plain_json_and_reads_back_the_same() -> None:
+    finding = Finding("q", [Passage("i", "d", 0, 1, "t", "h", 1.0, "x")], Signal(0.5, likely=True))
+    state: State = {
+        "questions": {"000001-m": packed(QUESTION)},
+        "findings": {"000001-m/q1": packed(finding)},
+        "drafts": {"000001-m/2": packed(Draft(claims=[])), "000001-m/1": packed(DRAFT)},
+    }
+    view = view_of(json.loads(json.dumps(state)))
+    assert view == View(QUESTION, None, None, {"q1": finding}, [DRAFT, Draft(claims=[])], [])
+
+
+def test_a_state_without_a_question_has_no_view() -> None:
+    assert question_of({}) is None
+    with pytest.raises(KeyError, match="no question was received"):
+        view_of({})
