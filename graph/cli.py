@@ -42,7 +42,7 @@ def _register(name: str, door: Door) -> None:
     """Add a subcommand that hands its arguments, ``--help`` among them, to the door's own ``app``."""
 
     @main.command(name, help=door.help, add_help_option=False, context_settings=_PASS_ON)
-    def call(context: typer.Context) -> None:  # pyright: ignore[reportUnusedFunction] - registered by the decorator
+    def call(context: typer.Context) -> None:
         import_module(door.module).app(args=context.args, prog_name=f"docmind {name}")
 
 

@@ -1,5 +1,8 @@
 """A session of the command line: the documents brought up to date, then one graph for one question or many."""
 
+# langgraph's own overloads are partly untyped
+# pyright: reportUnknownMemberType=false
+
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass

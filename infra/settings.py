@@ -37,60 +37,72 @@ class _Section(BaseModel):
 class VllmSettings(_Section):
     """The vLLM server, as the client sees it."""
 
-    base_url: Url = Field("http://127.0.0.1:8000/v1", description="where the server's OpenAI API answers")
-    api_key: SecretStr = Field(SecretStr("EMPTY"), description="the server's --api-key, if it has one")
-    model: str = Field("Qwen/Qwen3-4B-Instruct-2507-FP8", min_length=1, description="the served model's name")
+    base_url: Url = Field(default="http://127.0.0.1:8000/v1", description="where the server's OpenAI API answers")
+    api_key: SecretStr = Field(default=SecretStr("EMPTY"), description="the server's --api-key, if it has one")
+    model: str = Field(default="Qwen/Qwen3-4B-Instruct-2507-FP8", min_length=1, description="the served model's name")
     kv_cache_dtype: Literal["auto", "fp8", "fp8_e4m3", "fp8_e5m2", "bfloat16"] = Field(
-        "fp8", description="type of the KV cache the server runs with"
+        default="fp8", description="type of the KV cache the server runs with"
     )
     context_window: int = Field(
-        131_072, ge=512, le=16_777_216, description="tokens; the server's own figure wins if smaller"
+        default=131_072, ge=512, le=16_777_216, description="tokens; the server's own figure wins if smaller"
     )
-    connect_seconds: float = Field(5.0, gt=0, le=60, description="time to open a connection")
-    call_seconds: float = Field(120.0, gt=0, le=3600, description="time without a byte before a call is given up")
+    connect_seconds: float = Field(default=5.0, gt=0, le=60, description="time to open a connection")
+    call_seconds: float = Field(
+        default=120.0, gt=0, le=3600, description="time without a byte before a call is given up"
+    )
 
 
 class EngineSettings(_Section):
     """The embedded engine: answers by rules, no language model."""
 
-    context_window: int = Field(32_768, ge=512, le=1_048_576, description="tokens it accepts")
-    prefill_tokens_per_second: float | None = Field(None, gt=0, description="set to model a server's prefill speed")
-    decode_tokens_per_second: float | None = Field(None, gt=0, description="set to model a server's decode speed")
-    prefix_cache: bool = Field(True, description="whether repeated prompt prefixes count as cached")
+    context_window: int = Field(default=32_768, ge=512, le=1_048_576, description="tokens it accepts")
+    prefill_tokens_per_second: float | None = Field(
+        default=None, gt=0, description="set to model a server's prefill speed"
+    )
+    decode_tokens_per_second: float | None = Field(
+        default=None, gt=0, description="set to model a server's decode speed"
+    )
+    prefix_cache: bool = Field(default=True, description="whether repeated prompt prefixes count as cached")
 
 
 class AgentSettings(_Section):
     """How the five agents work together."""
 
-    supervisor: SupervisorMode = Field("policy", description="who chooses the next step: the policy, or the model")
-    parallel_tools: bool = Field(True, description="whether independent hand-offs run at the same time")
-    max_parallel_calls: int = Field(3, ge=1, le=8, description="hand-offs at once, at most")
-    max_rounds: int = Field(2, ge=1, le=4, description="drafts an answer may take")
-    recursion_limit: int = Field(60, ge=20, le=500, description="graph steps of one question, at most")
+    supervisor: SupervisorMode = Field(
+        default="policy", description="who chooses the next step: the policy, or the model"
+    )
+    parallel_tools: bool = Field(default=True, description="whether independent hand-offs run at the same time")
+    max_parallel_calls: int = Field(default=3, ge=1, le=8, description="hand-offs at once, at most")
+    max_rounds: int = Field(default=2, ge=1, le=4, description="drafts an answer may take")
+    recursion_limit: int = Field(default=60, ge=20, le=500, description="graph steps of one question, at most")
 
 
 class BudgetSettings(_Section):
     """Token budgets. Output of a call = min(reserve, window - prompt - margin)."""
 
-    reserve_tokens: int = Field(3_000, ge=16, le=65_536, description="output tokens kept free for one call, at most")
-    margin_tokens: int = Field(128, ge=0, le=8_192, description="tokens never used, against miscounting")
-    question_tokens: int = Field(120_000, ge=1_000, description="prompt and output tokens of one question, all calls")
-    question_calls: int = Field(32, ge=1, le=1_000, description="model calls of one question")
+    reserve_tokens: int = Field(
+        default=3_000, ge=16, le=65_536, description="output tokens kept free for one call, at most"
+    )
+    margin_tokens: int = Field(default=128, ge=0, le=8_192, description="tokens never used, against miscounting")
+    question_tokens: int = Field(
+        default=120_000, ge=1_000, description="prompt and output tokens of one question, all calls"
+    )
+    question_calls: int = Field(default=32, ge=1, le=1_000, description="model calls of one question")
 
 
 class RetrievalSettings(_Section):
     """What a search brings back."""
 
-    top_k: int = Field(6, ge=1, le=50, description="passages a search brings back")
-    max_evidence: int = Field(10, ge=1, le=100, description="passages an answer may rest on, after merging")
-    max_documents: int = Field(2, ge=1, le=20, description="documents an answer may cite")
+    top_k: int = Field(default=6, ge=1, le=50, description="passages a search brings back")
+    max_evidence: int = Field(default=10, ge=1, le=100, description="passages an answer may rest on, after merging")
+    max_documents: int = Field(default=2, ge=1, le=20, description="documents an answer may cite")
 
 
 class IngestSettings(_Section):
     """What may be read."""
 
-    max_file_mb: float = Field(100.0, gt=0, description="larger files are reported, not read")
-    file_seconds: float = Field(60.0, gt=0, description="time one file may take to be read")
+    max_file_mb: float = Field(default=100.0, gt=0, description="larger files are reported, not read")
+    file_seconds: float = Field(default=60.0, gt=0, description="time one file may take to be read")
 
 
 class Settings(BaseSettings):
@@ -107,11 +119,15 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default_factory=lambda: user_data_path("docmind"), description="where everything is kept")
     tenant: str = Field(
-        "default", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="whose documents; tenants never mix"
+        default="default",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        description="whose documents; tenants never mix",
     )
-    backend: BackendName = Field("auto", description="auto: vLLM when it answers, else the embedded engine")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="what is logged to stderr")
-    max_question_chars: int = Field(20_000, ge=100, le=1_000_000, description="longer questions are refused")
+    backend: BackendName = Field(default="auto", description="auto: vLLM when it answers, else the embedded engine")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="WARNING", description="what is logged to stderr"
+    )
+    max_question_chars: int = Field(default=20_000, ge=100, le=1_000_000, description="longer questions are refused")
     vllm: VllmSettings = VllmSettings()
     engine: EngineSettings = EngineSettings()
     agents: AgentSettings = AgentSettings()

@@ -19,7 +19,10 @@ def test_any_plan_is_made_one_that_ends(steps: list[Step]) -> None:
 
 
 async def test_a_plan_keeps_what_each_step_needs() -> None:
-    steps = [{"id": "a", "question": "Who?", "needs": []}, {"id": "b", "question": "When?", "needs": ["a", "b"]}]
+    steps: list[dict[str, object]] = [
+        {"id": "a", "question": "Who?", "needs": []},
+        {"id": "b", "question": "When?", "needs": ["a", "b"]},
+    ]
     model, _ = scripted({"steps": steps})
     assert await plan("Who and when?", model) == Plan(
         steps=[Step(id="q1", question="Who?"), Step(id="q2", question="When?", needs=["q1"])]

@@ -9,7 +9,7 @@ CASE = Case("When did Ann open the bakery?", single("When did Ann open the baker
 
 
 async def test_a_draft_comes_back_as_claims_with_marks() -> None:
-    said = {
+    said: dict[str, object] = {
         "claims": [{"text": "In May 2021.", "marks": ["E1"], "quotes": []}, {"text": " ", "marks": []}],
         "missing": "",
     }

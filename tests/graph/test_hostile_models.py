@@ -1,5 +1,8 @@
 """Models that answer nonsense, choose badly or fail: a checked answer, an abstention or a clear error."""
 
+# langgraph's own overloads are partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import json
 from typing import Any
 

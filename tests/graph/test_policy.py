@@ -30,7 +30,7 @@ PLAN = Plan(
 
 
 def view(**known: object) -> View:
-    nothing = {"route": None, "plan": None, "findings": {}, "drafts": [], "verdicts": []}
+    nothing: dict[str, object] = {"route": None, "plan": None, "findings": {}, "drafts": [], "verdicts": []}
     return View(QUESTION, **{**nothing, **known})  # pyright: ignore[reportArgumentType] - test shorthand
 
 

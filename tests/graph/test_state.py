@@ -10,8 +10,13 @@ from agents.synthesizer import Claim, Draft
 from graph.state import Question, State, View, current, packed, question_of, view_of
 from tools.evidence import Finding, Passage, Signal
 
-KEYS = st.builds(lambda turn, rest: f"{turn:06d}-m/{rest}", st.integers(1, 3), st.sampled_from("abc"))
-ENTRIES = st.lists(KEYS).map(lambda keys: {key: f"value of {key}" for key in keys})
+
+def key(turn: int, rest: str) -> str:
+    return f"{turn:06d}-m/{rest}"
+
+
+KEYS = st.builds(key, st.integers(1, 3), st.sampled_from("abc"))
+ENTRIES = st.lists(KEYS).map(lambda keys: {each: f"value of {each}" for each in keys})
 
 
 QUESTION = Question(id="000001-m", thread="t", text="?", asked_at=0.0)
