@@ -172,7 +172,7 @@ def _imported(path: Path) -> Iterator[str]:
 
 def _text_files() -> Iterator[Path]:
     """Every text file of the tree that belongs to the project: not what git ignores, not what is fetched."""
-    hidden = {".git", ".venv", ".env", ".langgraph_api", ".import_linter_cache", "build", "dist", "htmlcov"}
+    hidden = {".git", ".venv", ".env", ".hypothesis", ".langgraph_api", "build", "dist", "htmlcov"}
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
         own = not hidden.intersection(parts) and not any(part.endswith(("_cache", "__pycache__")) for part in parts)
