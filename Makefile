@@ -11,6 +11,7 @@ PYTHON ?=
 DOCS ?= docs
 NAME ?=
 DATA ?=
+ARGS ?=
 VLLM_DIR ?=
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, int(sys.argv[1])))
 # where there is a `timeout` command, the long proofs end after 40 minutes
@@ -42,8 +43,8 @@ fmt: $(READY) ## formats the code and mends what ruff can mend
 prove: $(READY) ## the long proofs (at most 40 minutes)
 	@$(LIMIT) $(BIN)/pytest -q -m prove -o faulthandler_timeout=1200
 
-bench: $(READY) ## NAME=scenario [DATA=folder] measures; without NAME lists the scenarios
-	@$(BIN)/python -m graph.bench $(NAME) $(if $(DATA),--data "$(DATA)")
+bench: $(READY) ## NAME=scenario [DATA=folder] [ARGS="..."] measures; without NAME lists the scenarios
+	@$(BIN)/python -m graph.bench $(or $(NAME),--help) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 dev: $(READY) ## the graph in LangGraph's development server
 	@$(BIN)/docmind dev
