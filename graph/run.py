@@ -23,11 +23,12 @@ from infra.errors import ConfigurationError, DocMindError, QuestionError
 from infra.resources import Resources
 from infra.settings import Settings, load_settings
 from infra.telemetry import set_up_logging
+from tools.arguments import DocsCommand
 
 app = typer.Typer(add_completion=False)
 
 
-@app.command()
+@app.command(cls=DocsCommand)
 def ask(  # noqa: PLR0913 - a command's options
     question: Annotated[str | None, typer.Argument(help="The question. Use --questions for many.")] = None,
     docs: Annotated[

@@ -66,7 +66,7 @@ def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
     return _look_up(host, *args, **kwargs)
 
 
-socket.socket.connect = connect  # type: ignore[method-assign]
-socket.socket.connect_ex = connect_ex  # type: ignore[method-assign]
-socket.socket.sendto = sendto  # type: ignore[method-assign, assignment]
+socket.socket.connect = connect
+socket.socket.connect_ex = connect_ex
+socket.socket.sendto = sendto
 socket.getaddrinfo = getaddrinfo
