@@ -19,13 +19,13 @@ class DocsCommand(TyperCommand):
 
 def spread(args: Sequence[str]) -> Iterator[str]:
     """Write ``--docs`` before each of the existing paths that follow one; what comes after ``--`` stays."""
-    taken = 0  # words since the last --docs; 0: not after one
+    inside = expected = False  # after a path of --docs; right after --docs itself
     for position, word in enumerate(args):
         if word == "--":
             yield from args[position:]
             return
-        if taken > 1 and not word.startswith("-") and Path(word).exists():
+        if inside and not word.startswith("-") and Path(word).exists():
             yield from (OPTION, word)
             continue
-        taken = 1 if word == OPTION else (2 if taken == 1 else 0)
+        inside, expected = expected, word == OPTION
         yield word
