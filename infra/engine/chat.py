@@ -4,13 +4,13 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from infra.engine.exchange import Answer, Chunk
-from infra.engine.generation import Generation, generate_call, generate_text
+from infra.engine.generation import Generation, generate_calls, generate_text
 from infra.engine.meters import Meters
 from infra.engine.pace import Clock, Pace
 from infra.engine.prefix import PrefixCache
 from infra.engine.protocol import ChatRequest, Message, NamedTool, Tool
 from infra.engine.refusal import RefusedError, refused_value
-from infra.engine.reply import Call, decide
+from infra.engine.reply import decide
 from infra.engine.template import Piece, prompt_chars, render
 from infra.engine.tokenizer import TOKEN_CHARS, encode_all
 from infra.engine.wire import DONE, Reply, Usage
@@ -136,9 +136,9 @@ def _too_long(what: str, window: int, param: str, value: int) -> RefusedError:
 
 def _generate(request: ChatRequest, limit: int) -> Generation:
     decided = decide(request, limit)
-    if isinstance(decided, Call):
-        return generate_call(decided, limit, named=isinstance(request.tool_choice, NamedTool))
-    return generate_text(decided, limit, request.stop or ())
+    if isinstance(decided, str):
+        return generate_text(decided, limit, request.stop or ())
+    return generate_calls(decided, limit, named=isinstance(request.tool_choice, NamedTool))
 
 
 def _events(reply: Reply, with_usage: bool) -> Iterator[tuple[int, bytes]]:

@@ -1,8 +1,8 @@
 """One reply as tokens: where it ends, and what is written when.
 
 A reply is a row of steps, one a token where it can be. As in vLLM the end of a reply is a token too; a reply that does
-not fit its limit is cut with finish_reason ``length``, and a call that was cut is no call any more: whole, it arrives
-as raw text in ``content``; streamed, it breaks off.
+not fit its limit is cut with finish_reason ``length``, and calls of which one was cut are no calls any more: whole,
+they arrive as raw text in ``content``; streamed, they break off.
 """
 
 import secrets
@@ -59,30 +59,38 @@ def generate_text(text: str, limit: int, stops: Sequence[str]) -> Generation:
     return Generation(_message(text[:at]), steps, ids, len(ids) + 1, "stop", stop)
 
 
-def generate_call(call: Call, limit: int, *, named: bool) -> Generation:
-    """Return the generation of a tool call in at most ``limit`` tokens.
+def generate_calls(calls: Sequence[Call], limit: int, *, named: bool) -> Generation:
+    """Return the generation of tool calls, one after the other, in at most ``limit`` tokens.
 
     ``named`` says that the caller named the tool: such a call ends with ``stop``, any other with ``tool_calls``.
     """
-    head, arguments, tail = (encode(part) for part in call_text(call.name, call.arguments))
-    ids = [*head, *arguments, *tail]
-    tool_id = f"chatcmpl-tool-{secrets.token_hex(8)}"
-    steps = [*_call_steps(call.name, tool_id, len(head), arguments)]
+    whole = [_called(call) for call in calls]
+    ids: list[int] = []
+    steps: list[Step] = []
+    for index, call in enumerate(whole):
+        head, arguments, tail = (encode(part) for part in call_text(**call["function"]))
+        ids += [*(encode("\n") if index else ()), *head]
+        steps += _call_steps(index, call, len(ids), arguments)
+        ids += [*arguments, *tail]
     if len(ids) >= limit:
         ids = ids[:limit]
         written = [step for step in steps if step.tokens <= limit]
         return Generation(_message(decode(ids)), [*written, Step(limit, {})], ids, limit, "length")
-    whole = {"id": tool_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-    end = Step(len(ids) + 1, {})
     finish: FinishReason = "stop" if named else "tool_calls"
-    return Generation(_message("", [whole]), [*steps, end], ids, len(ids) + 1, finish)
+    return Generation(_message("", whole), [*steps, Step(len(ids) + 1, {})], ids, len(ids) + 1, finish)
 
 
-def _call_steps(name: str, tool_id: str, head_tokens: int, arguments: Sequence[int]) -> Iterator[Step]:
-    opening = {"id": tool_id, "type": "function", "index": 0, "function": {"name": name}}
-    yield Step(head_tokens, {"content": None, "tool_calls": [opening]})
-    for n, token in enumerate(arguments, start=head_tokens + 1):
-        piece = {"index": 0, "function": {"arguments": token_text(token)}}
+def _called(call: Call) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": f"chatcmpl-tool-{secrets.token_hex(8)}", "type": "function", "function": function}
+
+
+def _call_steps(index: int, call: dict[str, Any], tokens: int, arguments: Sequence[int]) -> Iterator[Step]:
+    """The steps of one call, whose name is known after ``tokens`` tokens."""
+    opening = {**call, "index": index, "function": {"name": call["function"]["name"]}}
+    yield Step(tokens, {"content": None, "tool_calls": [opening]})
+    for n, token in enumerate(arguments, start=tokens + 1):
+        piece = {"index": index, "function": {"arguments": token_text(token)}}
         yield Step(n, {"content": None, "tool_calls": [piece]})
 
 

@@ -149,6 +149,7 @@ class ChatRequest(_Wire):
     temperature: float | None = None
     top_p: float | None = None
     tools: list[Tool] | None = None
+    parallel_tool_calls: bool | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None

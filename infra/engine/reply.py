@@ -1,21 +1,22 @@
 """What the engine says: the reply to a chat request, by stated rules.
 
 In this order:
-1. ``tool_choice`` names a tool, or requires one: that tool is called; of several, the first not called yet.
+1. ``tool_choice`` names a tool, or requires one: that tool is called; of several, the first not called yet, or all not
+   called yet where ``parallel_tool_calls`` is true as well.
 2. A JSON schema whose title (or name) is a published task: that task's rule, fitted to the schema.
 3. Any other schema: its smallest valid value. A choice: the first. ``json_object``: ``{}``.
 4. Tools: the first one not called since the last user message; after that, text made of the tools' results.
 5. Plain chat: sentences of the sources or of the long text given, verbatim; else who is speaking.
 
-One tool is called at a time, so ``parallel_tool_calls`` is honoured by itself. A call's text arguments are the last
-user text, all others the smallest valid values.
+So one tool is called at a time, unless several are asked for in so many words: a tool may need another's result.
+A call's text arguments are the last user text, all others the smallest valid values.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from infra.engine.protocol import ChatRequest, Message, NamedTool, StructuredOutputs, Tool
-from infra.engine.refusal import RefusedError
+from infra.engine.refusal import RefusedError, refused_value
 from infra.engine.schema import Schema
 from infra.engine.tasks import TASKS, TaskInput
 from infra.engine.template import dumps
@@ -40,8 +41,8 @@ class Call:
     arguments: str
 
 
-def decide(request: ChatRequest, max_tokens: int) -> str | Call:
-    """Return the reply to ``request``: text, or a call.
+def decide(request: ChatRequest, max_tokens: int) -> str | list[Call]:
+    """Return the reply to ``request``: text, or at least one call.
 
     Args:
         request: a checked request.
@@ -52,23 +53,26 @@ def decide(request: ChatRequest, max_tokens: int) -> str | Call:
     """
     tools = request.tools or []
     if isinstance(request.tool_choice, NamedTool) or request.tool_choice == "required":
-        return _call(_forced_tool(request, tools), request.messages)
+        return [_call(tool, request.messages) for tool in _forced_tools(request, tools)]
     constrained = _constrained(request, max_tokens)
     if constrained is not None:
         return constrained
     if tools and request.tool_choice != "none":
-        called = _called_since_user(request.messages)
-        uncalled = [tool for tool in tools if tool.function.name not in called]
-        return _call(uncalled[0], request.messages) if uncalled else _from_results(request.messages)
+        uncalled = _uncalled(tools, request.messages)
+        return [_call(uncalled[0], request.messages)] if uncalled else _from_results(request.messages)
     return _from_text(request.messages)
 
 
-def _forced_tool(request: ChatRequest, tools: list[Tool]) -> Tool:
+def _forced_tools(request: ChatRequest, tools: list[Tool]) -> list[Tool]:
     if isinstance(request.tool_choice, NamedTool):
         name = request.tool_choice.function.name
-        return next(tool for tool in tools if tool.function.name == name)
-    called = _called_since_user(request.messages)
-    return next((tool for tool in tools if tool.function.name not in called), tools[0])
+        named = [tool for tool in tools if tool.function.name == name][:1]
+        if not named:
+            message = "The tool specified in `tool_choice` does not match any of the specified `tools`."
+            raise refused_value(message, "tool_choice")
+        return named
+    uncalled = _uncalled(tools, request.messages) or tools[:1]
+    return uncalled if request.parallel_tool_calls else uncalled[:1]
 
 
 def _constrained(request: ChatRequest, max_tokens: int) -> str | None:
@@ -147,9 +151,11 @@ def _drafted(question: str, sources: list[str]) -> str:
     return " ".join(f"{claim['text']} [{', '.join(claim['marks'])}]" for claim in claims)
 
 
-def _called_since_user(messages: list[Message]) -> set[str]:
+def _uncalled(tools: list[Tool], messages: list[Message]) -> list[Tool]:
+    """The tools not called since the last user message."""
     since = messages[_last_user(messages) + 1 :]
-    return {call.function.name for message in since for call in message.tool_calls or ()}
+    called = {call.function.name for message in since for call in message.tool_calls or ()}
+    return [tool for tool in tools if tool.function.name not in called]
 
 
 def _last_user(messages: list[Message]) -> int:
