@@ -1,8 +1,8 @@
 """The embedded engine's tasks: what it does, keyed by the names it publishes.
 
 Each task is a pure function from the messages of one call to the properties it fills (``route``, ``plan``, ``draft``,
-``judge``, ``note``); the caller of this package makes the answer valid against the schema. There is no language model and no
-knowledge of any document or question here: each module states its rules in its docstring.
+``judge``, ``note``); the caller of this package makes the answer valid against the schema. There is no language model
+and no knowledge of any document or question here: each module states its rules in its docstring.
 """
 
 from collections.abc import Callable, Mapping

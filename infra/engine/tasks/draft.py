@@ -1,58 +1,151 @@
-"""The ``draft`` task (scratch)."""
+"""The ``draft`` task: the sentences that answer best, verbatim, each with the mark of its source.
 
-from collections.abc import Sequence
+Rules, in plain words:
+
+* Each ``<part>`` is answered on its own; without parts the question is the only one. ``scoring`` says which unit of the
+  sources fits best.
+* Where even the best unit's surroundings hold less than a third of the question's weight, nothing fits: no claim, and
+  ``missing`` names the question, and its names and numbers that stand nowhere in the sources.
+* The best unit is the first claim. One or two more units of its document support it when their scores are not far
+  behind. Open questions at a unit's end ("What do you think?") are left off.
+* A question for a time, or for what came first, also gets the line that dates the document.
+* A single question cites a second document, with its best unit, when that is nearly as good. Several parts cite one
+  document each. Together they never cite more than two: the best-scored come first, and a part without a place
+  answers from the documents already chosen, if they deal with it.
+* What an earlier draft was told not to say (``<text>``) is not said again, and nothing is said twice.
+* Claims stop where the call's bound on tokens would be passed.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from infra.engine.tasks.scoring import Asked, Scored, ask, score
+from infra.engine.tasks.scoring import Asked, Scored, score, weigh
 from infra.engine.tasks.task_input import TaskInput
-from infra.engine.tasks.units import Source, Unit, read_sources
+from infra.engine.tasks.units import Source, read_sources
+from infra.text.terms import terms
 
 MAX_DOCUMENTS = 2
-K = dict(CLOSE=0.25, SUPPORTS=2, GAIN=0.1, SECOND=0.35)
+ENOUGH = 0.25
+"""Coverage under which nothing fits: low on purpose, the caller's own signal is the finer judge.
+
+Measured: it turns away 0 of 255 answerable and 5 of 30 unanswerable questions about chat records, 2 % of 418 about
+encyclopaedia paragraphs and 8 % of 276 long ones about essays (where half of those had no answer among the sources).
+"""
+CLOSE = 0.35
+"""How far behind the first document's score a second one may be, to be cited too."""
+SUPPORT = (0.5, 0.2)
+"""How far behind the best unit's score the first and the second supporting unit may be."""
+SUPPORT_TERMS = 4
+CHARS_PER_TOKEN = 3
+"""Fewer than English has, so that the bound on tokens holds."""
+SHOWN_CHARS = 300
+
+_ORDER = re.compile(r"\b(?:before|after|earlier|later|first|interval|how long|between)\b", re.IGNORECASE)
+_NAMED = re.compile(r"(?<=[\w,;] )[A-Z][\w'’-]*|\b\w*\d[\w.:-]*|(?<=[\"“])[^\"”]+(?=[\"”])")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One claim: the text and the mark of its source."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """One part of the question with the units that deal with it, best first (none where nothing fits)."""
+
+    asked: Asked
+    items: Sequence[Scored]
+
+    def best(self, docs: Iterable[str] | None = None) -> Scored | None:
+        """Return the best unit, of all documents or of ``docs``."""
+        return next((item for item in self.items if docs is None or item.unit.doc in docs), None)
 
 
 def draft(task: TaskInput) -> dict[str, Any]:
+    """Return the claims that answer the question, and what could not be found."""
     sources = read_sources(task.blocks("source"))
-    asks = [part.body.strip() for part in task.blocks("part")] or [task.question]
-    claims = []
-    for text in asks:
-        claims += answer(ask(text, sources), sources)
-    return {"claims": [{"text": t, "marks": [m], "quotes": []} for t,m in claims], "missing": ""}
+    parts = [part.body.strip() for part in task.blocks("part") if part.body.strip()] or [task.question]
+    rankings = [_rank(weigh(part, sources, turns=len(parts)), sources) for part in parts]
+    docs = _documents(rankings)
+    dated = bool(_ORDER.search(task.question))
+    found = [_claims(ranking, docs, sources, dated=dated) for ranking in rankings]
+    told = " ".join(" ".join(text.body.split()) for text in task.blocks("text"))
+    chosen = [claim for claims in found for claim in claims if claim.text not in told]
+    missing = [_missing(ranking.asked, sources) for ranking, claims in zip(rankings, found, strict=True) if not claims]
+    claims = _bounded(dict.fromkeys(chosen), CHARS_PER_TOKEN * task.max_tokens)
+    return {"claims": claims, "missing": " ".join(dict.fromkeys(missing))}
 
 
-def trim(u):
-    if '\n' in u.text and not u.speaker: return ' '.join(u.text.split())
-    return u.text[:u.stated_chars] if u.stated_chars else u.text
+def _rank(asked: Asked, sources: Sequence[Source]) -> Ranking:
+    items = score(asked, sources)
+    return Ranking(asked, items if items and items[0].coverage >= ENOUGH else [])
 
 
-def answer(asked: Asked, sources: Sequence[Source]):
-    ranked = score(asked, sources)
-    best: dict[str, Scored] = {}
-    for item in ranked:
-        best.setdefault(item.unit.doc, item)
-    order = list(best.values())
-    chosen = []
-    for item in order[:MAX_DOCUMENTS]:
-        if item.score < order[0].score - K['CLOSE']:
+def _documents(rankings: Sequence[Ranking]) -> list[str]:
+    """Return the documents to cite, best first: each part's own; for a single question the best and a close second."""
+    if len(rankings) == 1:
+        bests: dict[str, float] = {}
+        for item in rankings[0].items:
+            bests.setdefault(item.unit.doc, item.score)
+        return [doc for doc, value in bests.items() if value >= max(bests.values()) - CLOSE][:MAX_DOCUMENTS]
+    firsts = sorted((best for ranking in rankings if (best := ranking.best())), key=lambda item: -item.score)
+    return list(dict.fromkeys(item.unit.doc for item in firsts))[:MAX_DOCUMENTS]
+
+
+def _claims(ranking: Ranking, docs: Sequence[str], sources: Sequence[Source], *, dated: bool) -> list[Chosen]:
+    """Return the claims of one part from ``docs``, the document of its best unit first."""
+    first = ranking.best(docs)
+    if first is None or first.coverage < ENOUGH:
+        return []
+    own = [item for item in ranking.items if item.unit.doc == first.unit.doc and _supports(item, first, ranking.asked)]
+    items = [first, *(item for item, behind in zip(own, SUPPORT, strict=False) if item.score >= first.score - behind)]
+    claims = [_claim(item) for item in items]
+    if ranking.asked.turns == 1 and (second := ranking.best(set(docs) - {first.unit.doc})):
+        claims.append(_claim(second))
+    if dated or ranking.asked.kind == "when":
+        claims.extend(_date_line(first.unit.doc, sources))
+    return claims
+
+
+def _supports(item: Scored, first: Scored, asked: Asked) -> bool:
+    """Tell whether ``item`` may stand beside ``first``: it has words of the question, and does not repeat ``first``."""
+    ours, theirs = (" ".join(scored.unit.text.split()) for scored in (item, first))
+    about = not item.unit.terms.isdisjoint(asked.weights) and len(item.unit.terms) >= SUPPORT_TERMS
+    return item is not first and about and ours not in theirs and theirs not in ours
+
+
+def _claim(item: Scored) -> Chosen:
+    """Return the unit's words without the open questions at its end; line breaks of running text become spaces."""
+    unit = item.unit
+    text = unit.text[: unit.stated_chars] or unit.text
+    return Chosen(text if unit.is_list else " ".join(text.split()), unit.source)
+
+
+def _date_line(doc: str, sources: Sequence[Source]) -> list[Chosen]:
+    """Return the line that dates ``doc``, where the sources show it."""
+    return [Chosen(s.date_line, s.id) for s in sources if s.doc == doc and s.date_line][:1]
+
+
+def _missing(asked: Asked, sources: Sequence[Source]) -> str:
+    """Say what was not found, and which names and numbers of the question stand nowhere."""
+    held = frozenset[str]().union(*(source.context.union(*(u.terms for u in source.units)) for source in sources))
+    words = [name for name in _NAMED.findall(asked.text) if (own := terms(name)) and held.isdisjoint(own)]
+    shown = asked.text if len(asked.text) <= SHOWN_CHARS else f"{asked.text[:SHOWN_CHARS]}..."
+    nowhere = f" Nothing there mentions {', '.join(dict.fromkeys(words[:8]))}." if words and sources else ""
+    return f"The documents found do not answer “{shown}”.{nowhere}"
+
+
+def _bounded(chosen: Iterable[Chosen], room: int) -> list[dict[str, Any]]:
+    """Return the claims as they are sent, as many as fit ``room`` characters; the first always is."""
+    claims: list[dict[str, Any]] = []
+    for claim in chosen:
+        room -= len(claim.text) + len('{"text":"","marks":[""],"quotes":[]},')
+        if claims and room < 0:
             break
-        us = [item.unit] if chosen else with_support(item, ranked, asked)
-        chosen += [(trim(u), u.source) for u in us]
-        if asked.kind == "when":
-            for s in sources:
-                if s.doc == item.unit.doc and s.date_line:
-                    chosen.append((s.date_line, s.id)); break
-    return chosen
-
-
-def with_support(item: Scored, ranked: Sequence[Scored], asked: Asked) -> list[Unit]:
-    picked = [item.unit]
-    peers = {s.unit.index: s for s in ranked if s.unit.doc == item.unit.doc}
-    u = item.unit
-    if not u.stated_chars:
-        if u.index + 1 in peers: picked.append(peers[u.index + 1].unit)
-    for s in peers.values():
-        if len(picked) > K['SUPPORTS']:
-            break
-        if s.unit not in picked and s.score > item.score - K['SECOND'] :
-            picked.append(s.unit)
-    return picked
+        claims.append({"text": claim.text, "marks": [claim.source], "quotes": []})
+    return claims

@@ -74,7 +74,7 @@ def noun_phrases(text: str) -> list[str]:
 
 
 def resolve(question: str, context: Sequence[str]) -> str:
-    """Return ``question`` with its pronouns replaced from ``context`` (nearest text first); unchanged where none fits."""
+    """Return ``question`` with its pronouns replaced from ``context`` (nearest text first), where one fits."""
     first_name = min((question.find(name) for name in names(question)), default=len(question))
     for pattern, kinds in ((_PERSON, (names,)), (_THING, (noun_phrases, names)), (_THEM, (noun_phrases, names))):
         match = pattern.search(question)
@@ -93,7 +93,7 @@ def _same(match: re.Match[str]) -> re.Pattern[str]:
 
 
 def _replaced(question: str, pattern: re.Pattern[str], first: str, last: str) -> str:
-    """Replace every match: possessives by ``first's``, objects by ``last``; ``her`` owns what a plain word after it names."""
+    """Replace every match: possessives by ``first's``, objects by ``last``; ``her`` owns the plain word after it."""
 
     def stand_in(match: re.Match[str]) -> str:
         word = match[0].lower()

@@ -26,8 +26,8 @@ _THANKS = re.compile(
 _FAREWELL = re.compile(r"(?:good ?bye|bye|see you(?: later)?|good night)", re.IGNORECASE)
 _SELF = re.compile(r"(?:who|what) are you|what can you do|how can you help(?: me)?|what is docmind|help", re.IGNORECASE)
 _ABOUT = (
-    "I am DocMind's embedded engine: fixed rules, no language model. Ask a question about your documents and I answer with "
-    "the sentences that fit it best, each quoted word for word with its source."
+    "I am DocMind's embedded engine: fixed rules, no language model. Ask a question about your documents and I answer "
+    "with the sentences that fit it best, each quoted word for word with its source."
 )
 _REPLIES = (
     (_GREETING, f"Hello. {_ABOUT}"),

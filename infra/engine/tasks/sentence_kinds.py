@@ -1,8 +1,8 @@
 """Kinds of sentences: questions, suggestions, remarks.
 
-English grammar only (Quirk et al., chapter 11). A question ends in a question mark. A question in form may be a suggestion
-("How about Friday at three?"): it states what is proposed. A remark is a question that gives nothing away: it asks
-openly ("What do you think?") or has hardly any words of its own ("Any ideas?").
+English grammar only (Quirk et al., chapter 11). A question ends in a question mark. A question in form may be a
+suggestion ("How about Friday at three?"): it states what is proposed. A remark is a question that gives nothing away:
+it asks openly ("What do you think?") or has hardly any words of its own ("Any ideas?").
 """
 
 import re
@@ -15,8 +15,8 @@ REMARK_TERMS = 2
 _ASKS = re.compile(r"\?[^\w?]*$")
 _OPEN = re.compile(r"\b(?:what|which|who|whom|whose|when|where|why|how)(?:['’]s|['’]re)?\b", re.IGNORECASE)
 _SUGGESTS = re.compile(
-    r"\b(?:how about|what about \w+ing|maybe|perhaps|why don['’]?t|why not|shall (?:we|i)|let['’]s|wanna|(?:do you )?want to"
-    r"|would you like|(?:could|can|should) we|what if)\b",
+    r"\b(?:how about|what about \w+ing|maybe|perhaps|why don['’]?t|why not|shall (?:we|i)|let['’]s|wanna"
+    r"|(?:do you )?want to|would you like|(?:could|can|should) we|what if)\b",
     re.IGNORECASE,
 )
 

@@ -34,7 +34,7 @@ class TaskInput:
 
     @property
     def question(self) -> str:
-        """The body of the first ``<question>`` block, else the last user message; stripped, '' where there is neither."""
+        """The body of the first ``<question>`` block, else the last user message; stripped, '' without either."""
         found = self.blocks("question")
         return (found[0].body if found else self._last_user_text()).strip()
 

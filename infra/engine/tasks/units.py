@@ -6,8 +6,8 @@ A unit is what a person would read out as one thing, and its text stands verbati
 * a line that ends in a colon with the list that follows it;
 * otherwise one sentence, one list item (without its bullet) or one table row.
 
-Two kinds of lines are no units, they give context to units: a heading (or a table's first row) to what follows it in its
-source, and a line that only states a date (``Time: 2026-11-13 13:00``) to its whole document.
+Two kinds of lines are no units, they give context to units: a heading (or a table's first row) to what follows it in
+its source, and a line that only states a date (``Time: 2026-11-13 13:00``) to its whole document.
 """
 
 import re
@@ -29,6 +29,8 @@ _DATED = re.compile(r"\d{4}|\d{1,2}[:./-]\d{1,2}")
 _LETTERS = re.compile(r"[^\W\d_]{3,}")
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•‣▪–]|\(?(?:\d{1,3}|[a-zA-Z])[.)])[ \t]")
 _BULLET = re.compile(r"[ \t]*[-*+•‣▪–][ \t]+")
+_LIST_LINE = re.compile(r"\n[ \t]*(?:[-*+•‣▪–]|\(?(?:\d{1,3}|[a-zA-Z])[.)])[ \t]")
+_FRAGMENT = re.compile(r"^(?:\S+\s+){7,}[^\s.!?:;]+$")
 _LEAD = re.compile(r":[^\w\n]*$")
 _RULE = re.compile(r"[\s|:+=_*~-]+")
 
@@ -42,7 +44,7 @@ class Unit:
     Attributes:
         index: position among all units of the call; neighbours in one source differ by one, others by more.
         source: the mark of its source (``E1``).
-        doc: the document of its source ('' where the caller gave none).
+        doc: the document of its source (its mark where the caller names none).
         text: exactly as it stands in the source.
         speaker: who says it, '' where the line names nobody.
         spoken: the terms of the speaker's name.
@@ -50,6 +52,8 @@ class Unit:
         asked: the terms of all its questions.
         stated_chars: length of ``text`` without the open questions at its end; 0 where it only asks.
         headed: the terms of the heading it stands under.
+        is_list: whether it is a lead line with its list, whose line breaks matter.
+        is_fragment: whether it is many words without an end of sentence, as in menus and captions.
     """
 
     index: int
@@ -62,6 +66,8 @@ class Unit:
     asked: frozenset[str]
     stated_chars: int
     headed: frozenset[str]
+    is_list: bool
+    is_fragment: bool
 
     @property
     def terms(self) -> frozenset[str]:
@@ -129,12 +135,16 @@ def is_heading(text: str) -> bool:
 
 
 def _read(name: str, rank: int, block: Block, first: int) -> Source:
-    doc = block.attrs.get("doc", "")
+    doc = block.attrs.get("doc") or name
     texts = [block.body[start:end] for start, end in cut(block.body)]
     date_line = next((text for text in texts[:3] if is_date_line(text)), "")
-    blank = Unit(0, name, doc, "", "", frozenset(), frozenset(), frozenset(), 0, frozenset())
+    blank = Unit(
+        0, name, doc, "", "", frozenset(), frozenset(), frozenset(), 0, frozenset(), is_list=False, is_fragment=False
+    )
     units = tuple(replace(unit, index=first + n) for n, unit in enumerate(_units(texts, blank)))
-    return Source(name, rank, doc, frozenset(terms(f"{block.attrs.get('context', '')} {doc} {date_line}")), units, date_line)
+    return Source(
+        name, rank, doc, frozenset(terms(f"{block.attrs.get('context', '')} {doc} {date_line}")), units, date_line
+    )
 
 
 def _units(texts: Sequence[str], blank: Unit) -> list[Unit]:
@@ -150,7 +160,7 @@ def _units(texts: Sequence[str], blank: Unit) -> list[Unit]:
             if place + 1 < len(texts) and "|" in texts[place + 1]:
                 continue
         elif not row:
-            head = frozenset()
+            head = frozenset[str]()
         if is_heading(text) and place + 1 < len(texts):
             heading = frozenset(terms(text))
         else:
@@ -181,6 +191,8 @@ def _unit(bare: Unit) -> Unit:
         said=spoken.union(said),
         asked=frozenset(asked),
         stated_chars=stated,
+        is_list=_LIST_LINE.search(bare.text) is not None,
+        is_fragment=not speaker and "|" not in bare.text and bool(_FRAGMENT.search(bare.text)),
     )
 
 
