@@ -43,11 +43,12 @@ class Draft(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What synthesizer and validator work on: the question, its parts, and the labelled evidence."""
+    """What synthesizer and validator work on: the question, its parts, the evidence, and how many documents to cite."""
 
     question: str
     plan: Plan
     evidence: Sequence[Evidence]
+    max_documents: int = 2
 
 
 def case_messages(template: Template, case: Case, *more: str) -> list[BaseMessage]:
@@ -67,5 +68,21 @@ async def draft(case: Case, model: BaseChatModel, *, objections: Sequence[str] =
         reply = await ask(model, case_messages(PROMPT, case, *notes), Draft, task="draft")
     except UnreadableReply:
         return Draft(claims=[], missing="The model's draft could not be read.")
-    claims = [claim for claim in reply.value.claims if claim.text.strip()]
-    return Draft(claims=claims[:MAX_CLAIMS], missing=reply.value.missing.strip())
+    claims = [claim for claim in reply.value.claims if claim.text.strip()][:MAX_CLAIMS]
+    return Draft(claims=_within(claims, case), missing=reply.value.missing.strip())
+
+
+def _within(claims: Sequence[Claim], case: Case) -> list[Claim]:
+    """Take out the marks of documents beyond the first ``max_documents``, and the claims that lose all of theirs."""
+    doc_of = {e.label: e.passage.doc for e in case.evidence}
+    cited = [doc_of[mark] for claim in claims for mark in claim.marks if mark in doc_of]
+    beyond = set(list(dict.fromkeys(cited))[case.max_documents :])
+    kept: list[Claim] = []
+    for claim in claims:
+        marks = [mark for mark in claim.marks if doc_of.get(mark) not in beyond]
+        if len(marks) == len(claim.marks):
+            kept.append(claim)
+        elif marks:
+            quotes = [q for mark, q in zip(claim.marks, claim.quotes, strict=False) if mark in marks]
+            kept.append(claim.model_copy(update={"marks": marks, "quotes": quotes}))
+    return kept

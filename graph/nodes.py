@@ -160,8 +160,9 @@ def agent_graph(name: Agent, desk: Desk) -> CompiledStateGraph[Any, Any, Any, An
 
 
 def _case(job: Job) -> Case:
-    evidence = merge(job.view.found(), job.desk.settings.retrieval.max_evidence)
-    return Case(job.view.asked, job.view.plan or single(job.view.asked), evidence)
+    retrieval = job.desk.settings.retrieval
+    evidence = merge(job.view.found(), retrieval.max_evidence)
+    return Case(job.view.asked, job.view.plan or single(job.view.asked), evidence, retrieval.max_documents)
 
 
 def visit(agent: str, began: float, question: Question, calls: Sequence[Call]) -> Visit:

@@ -43,3 +43,20 @@ async def test_a_draft_that_cannot_be_read_abstains() -> None:
 async def test_an_endless_draft_is_cut() -> None:
     model, _ = scripted({"claims": [{"text": f"Claim {n}.", "marks": ["E1"]} for n in range(99)]})
     assert len((await draft(CASE, model)).claims) == MAX_CLAIMS
+
+
+async def test_no_more_documents_are_cited_than_allowed() -> None:
+    three = [evidence("Loaves.", f"{n}.txt", f"E{n}") for n in (1, 2, 3)]
+    said: dict[str, object] = {
+        "claims": [
+            {"text": "One.", "marks": ["E1", "E3"], "quotes": ["a", "b"]},
+            {"text": "Two.", "marks": ["E2"]},
+            {"text": "Three.", "marks": ["E3"]},
+        ]
+    }
+    model, _ = scripted(said)
+    drafted = await draft(Case("Who?", single("Who?"), three, max_documents=2), model)
+    assert drafted.claims == [
+        Claim(text="One.", marks=["E1", "E3"], quotes=["a", "b"]),
+        Claim(text="Three.", marks=["E3"]),
+    ]
