@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.common import SYSTEM, question_block, source_blocks
 from agents.planner import Plan
@@ -19,13 +20,20 @@ PROMPT = load(Path(__file__).parent / "prompts" / "synthesizer.md")
 MAX_CLAIMS = 12
 
 
+def _bare(mark: str) -> str:
+    return mark.strip("[] ")
+
+
+Mark = Annotated[str, AfterValidator(_bare)]
+
+
 class Claim(BaseModel):
     """One sentence of an answer, the marks of the passages it rests on, and their words."""
 
     model_config = ConfigDict(frozen=True)
 
     text: str = Field(description="one sentence")
-    marks: list[str] = Field(description="ids of the sources it rests on, such as E1")
+    marks: list[Mark] = Field(description="ids of the sources it rests on, such as E1")
     quotes: list[str] = Field(
         default_factory=list[str],
         description="for each mark the exact words that carry the sentence; empty when it is itself copied",

@@ -96,7 +96,7 @@ def _check(claim: Claim, passages: dict[str, Passage]) -> _Checked:
     """Find each mark's words in its passage: the claim itself, the quote given, or the sentence that carries it."""
     citations: list[Citation] = []
     verbatim = False
-    for n, mark in enumerate(dict.fromkeys(m.strip("[] ") for m in claim.marks)):
+    for n, mark in enumerate(dict.fromkeys(claim.marks)):
         passage = passages.get(mark)
         if passage is None:
             continue
