@@ -143,8 +143,13 @@ class Index:
         return self._vectors.dense(vector, limit, self._scopes(roots))
 
     def sparse(self, query_terms: Sequence[str], limit: int, roots: Sequence[str] | None = None) -> list[Hit]:
-        """The windows that fit the terms best by BM25, best first; only windows that share a term."""
-        return self._vectors.sparse(query_terms, limit, self._scopes(roots))
+        """The windows that fit the terms best by BM25, best first; only windows that share a term.
+
+        A term given twice counts twice.
+        """
+        idf = self._lookup.idf(query_terms)
+        weights = {term: idf[term] * count for term, count in Counter(query_terms).items()}
+        return self._vectors.sparse(weights, limit, self._scopes(roots))
 
     def change(self, entries: Sequence[Entry], removed: Sequence[str] = ()) -> None:
         """Store documents, each in the place of what has its id, and remove others; in the library all or nothing.

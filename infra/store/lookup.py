@@ -27,6 +27,7 @@ class Lookup:
     def __init__(self, database: Database) -> None:
         """Read from an open database that was made with ``infra.store.library.SCHEMA``."""
         self._database = database
+        self._counted: tuple[Row | None, int] = (None, -1)
 
     def passages(self, chunk_ids: Sequence[str], roots: Sequence[str]) -> list[StoredPassage]:
         """The chunks with these ids, in this order."""
@@ -84,8 +85,13 @@ class Lookup:
         return Counts(len(roots), len(under), sum(row[1] for row in under), sum(row[2] for row in under))
 
     def window_total(self) -> int:
-        """How many windows there are in all."""
-        return self._database.rows("SELECT count(*) FROM windows")[0][0]
+        """How many windows there are in all; counted once a generation."""
+        generation = self._database.one("SELECT number FROM meta WHERE name = 'generation'")
+        counted, total = self._counted
+        if total < 0 or counted != generation:
+            total = self._database.rows("SELECT count(*) FROM windows")[0][0]
+            self._counted = (generation, total)
+        return total
 
     def idf(self, terms: Sequence[str]) -> dict[str, float]:
         """ln(1 + (N - df + .5) / (df + .5)) of each term over all N windows; a term nobody uses has df 0."""

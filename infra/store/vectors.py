@@ -4,11 +4,11 @@ Gives nearest windows by cosine and by BM25, limited to scopes (documents, folde
 (the engine's own; measured with 8 threads). It does not know documents or SQLite, and it does not lock:
 ``infra.store.index`` owns the folder through ``infra.store.owner`` and can fill it anew from SQLite at any time.
 
-BM25 is split as Qdrant asks: the term frequency part is stored with each window, the inverse document frequency is
-applied by the engine at query time (``Modifier.Idf``: ln(1 + (N - df + .5) / (df + .5)) over all windows).
+BM25 is split: the term frequency part is stored with each window, the inverse document frequency comes with the query.
+The engine could add the latter itself (``Modifier.Idf``), but it counts deleted windows until it is optimised, so that
+scores would depend on what was there before.
 """
 
-from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,8 +74,8 @@ class VectorStore(Protocol):
         """The windows nearest to an L2-normalised vector, best first; score is the cosine."""
         ...
 
-    def sparse(self, query_terms: Sequence[str], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
-        """The windows that fit best by BM25, best first; a term given twice counts twice."""
+    def sparse(self, weights: Mapping[str, float], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
+        """The windows that fit best by BM25, best first; each term is given with its inverse document frequency."""
         ...
 
     def count(self) -> int:
@@ -123,11 +123,11 @@ class EdgeVectors:
         """The windows nearest to an L2-normalised vector, best first; score is the cosine."""
         return self._query(edge.Query.Nearest(cast("list[float]", vector.tolist()), using=DENSE), limit, scopes)
 
-    def sparse(self, query_terms: Sequence[str], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
-        """The windows that fit best by BM25, best first; a term given twice counts twice."""
-        counts = Counter(term_index(term) for term in query_terms)
-        wanted = edge.SparseVector(list(counts), [float(count) for count in counts.values()])
-        return self._query(edge.Query.Nearest(wanted, using=SPARSE), limit, scopes) if counts else []
+    def sparse(self, weights: Mapping[str, float], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
+        """The windows that fit best by BM25, best first; each term is given with its inverse document frequency."""
+        wanted = {term_index(term): weight for term, weight in weights.items()}
+        query = edge.Query.Nearest(edge.SparseVector(list(wanted), list(wanted.values())), using=SPARSE)
+        return self._query(query, limit, scopes) if wanted else []
 
     def count(self) -> int:
         """How many windows are stored."""
@@ -177,7 +177,7 @@ def open_edge(folder: Path, dimension: int, bm25: Bm25) -> VectorStore:
 def _create(folder: Path, dimension: int) -> edge.EdgeShard:
     folder.mkdir()
     vectors = {DENSE: edge.EdgeVectorParams(dimension, edge.Distance.Cosine)}
-    sparse = {SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
+    sparse = {SPARSE: edge.EdgeSparseVectorParams()}
     shard = edge.EdgeShard.create(str(folder), edge.EdgeConfig(vectors=vectors, sparse_vectors=sparse))
     for field in (DOCUMENT, SCOPES):
         shard.update(edge.UpdateOperation.create_field_index(field, edge.PayloadSchemaType.Keyword))
