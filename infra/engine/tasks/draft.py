@@ -7,7 +7,8 @@ Rules, in plain words:
 * Where even the best unit's surroundings hold less than a third of the question's weight, nothing fits: no claim, and
   ``missing`` names the question, and its names and numbers that stand nowhere in the sources.
 * The best unit is the first claim. One or two more units of its document support it when their scores are not far
-  behind. Open questions at a unit's end ("What do you think?") are left off.
+  behind. Open questions at a unit's end ("What do you think?") are left off. A table row comes with its table's first
+  row, and other rows do not support it.
 * A question for a time, or for what came first, also gets the line that dates the document.
 * A single question cites a second document, with its best unit, when that is nearly as good. Several parts cite one
   document each. Together they never cite more than two: the best-scored come first, and a part without a place
@@ -35,6 +36,8 @@ encyclopaedia paragraphs and 8 % of 276 long ones about essays (where half of th
 """
 CLOSE = 0.35
 """How far behind the first document's score a second one may be, to be cited too."""
+CLOSE_COVERAGE = 0.65
+"""The share of the first document's coverage that the second one must have."""
 SUPPORT = (0.5, 0.2)
 """How far behind the best unit's score the first and the second supporting unit may be."""
 SUPPORT_TERMS = 4
@@ -89,12 +92,17 @@ def _rank(asked: Asked, sources: Sequence[Source]) -> Ranking:
 def _documents(rankings: Sequence[Ranking]) -> list[str]:
     """Return the documents to cite, best first: each part's own; for a single question the best and a close second."""
     if len(rankings) == 1:
-        bests: dict[str, float] = {}
+        bests: dict[str, Scored] = {}
         for item in rankings[0].items:
-            bests.setdefault(item.unit.doc, item.score)
-        return [doc for doc, value in bests.items() if value >= max(bests.values()) - CLOSE][:MAX_DOCUMENTS]
+            bests.setdefault(item.unit.doc, item)
+        first = next(iter(bests.values()), None)
+        return [doc for doc, item in bests.items() if first and _is_close(item, first)][:MAX_DOCUMENTS]
     firsts = sorted((best for ranking in rankings if (best := ranking.best())), key=lambda item: -item.score)
     return list(dict.fromkeys(item.unit.doc for item in firsts))[:MAX_DOCUMENTS]
+
+
+def _is_close(item: Scored, first: Scored) -> bool:
+    return item.score >= first.score - CLOSE and item.coverage >= CLOSE_COVERAGE * first.coverage
 
 
 def _claims(ranking: Ranking, docs: Sequence[str], sources: Sequence[Source], *, dated: bool) -> list[Chosen]:
@@ -104,9 +112,9 @@ def _claims(ranking: Ranking, docs: Sequence[str], sources: Sequence[Source], *,
         return []
     own = [item for item in ranking.items if item.unit.doc == first.unit.doc and _supports(item, first, ranking.asked)]
     items = [first, *(item for item, behind in zip(own, SUPPORT, strict=False) if item.score >= first.score - behind)]
-    claims = [_claim(item) for item in items]
+    claims = [claim for item in items for claim in _said(item)]
     if ranking.asked.turns == 1 and (second := ranking.best(set(docs) - {first.unit.doc})):
-        claims.append(_claim(second))
+        claims.extend(_said(second))
     if dated or ranking.asked.kind == "when":
         claims.extend(_date_line(first.unit.doc, sources))
     return claims
@@ -115,15 +123,21 @@ def _claims(ranking: Ranking, docs: Sequence[str], sources: Sequence[Source], *,
 def _supports(item: Scored, first: Scored, asked: Asked) -> bool:
     """Tell whether ``item`` may stand beside ``first``: it has words of the question, and does not repeat ``first``."""
     ours, theirs = (" ".join(scored.unit.text.split()) for scored in (item, first))
+    if item is first or (item.unit.table_head and first.unit.table_head):
+        return False
     about = not item.unit.terms.isdisjoint(asked.weights) and len(item.unit.terms) >= SUPPORT_TERMS
-    return item is not first and about and ours not in theirs and theirs not in ours
+    return about and ours not in theirs and theirs not in ours
 
 
-def _claim(item: Scored) -> Chosen:
-    """Return the unit's words without the open questions at its end; line breaks of running text become spaces."""
+def _said(item: Scored) -> list[Chosen]:
+    """Return the unit's words without the open questions at its end, a table row after its table's first row.
+
+    Line breaks of running text become spaces.
+    """
     unit = item.unit
     text = unit.text[: unit.stated_chars] or unit.text
-    return Chosen(text if unit.is_list else " ".join(text.split()), unit.source)
+    texts = [unit.table_head, text] if unit.table_head else [text]
+    return [Chosen(said if unit.is_list else " ".join(said.split()), unit.source) for said in texts]
 
 
 def _date_line(doc: str, sources: Sequence[Source]) -> list[Chosen]:
