@@ -110,7 +110,7 @@ def test_the_lock_fits_every_requirement():
 def test_no_registry_and_no_folder_of_a_machine_stands_in_the_tree():
     traces = re.compile(
         r"file:///|(?<!emit-)\b(?:extra-)?index[-_]url|(?<!emit-)find-links|\bpypi\.\w+|pythonhosted|registry\.npmjs"
-        r"|(?<![\w.~$})*-])/(?:home|root|Users|work|workspace|opt|srv|mnt)/\w"
+        r"|(?<![\w.~$})*-])(?:/(?:home|Users)/\w+|/(?:root|work|workspace|opt|srv|mnt))/\w"
     )
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
