@@ -194,13 +194,9 @@ class Schema:
     def _fit(self, value: Any, node: Node | bool, opened: Opened) -> Any:  # noqa: ANN401 - any JSON value
         original = node
         node, opened = self.resolve(node, opened)
-        for branch in branches_of(node):
-            try:
-                fitted = self._fit(value, branch, opened)
-            except _NoValueError:
-                continue
-            if self.accepts(fitted, branch):
-                return fitted
+        ways = [fitted for branch in branches_of(node) for fitted in self._fit_branch(value, branch, opened)]
+        if ways:  # the one that keeps most: all of the value, else its type
+            return min(ways, key=lambda fitted: (fitted != value, type(fitted) is not type(value)))
         if isinstance(value, dict) and "properties" in node:
             return self._fit_object(cast("dict[str, Any]", value), node)
         if isinstance(value, list) and "items" in node:
@@ -208,6 +204,14 @@ class Schema:
         if isinstance(value, str) and "maxLength" in node:
             value = value[: int(node["maxLength"])]
         return cast("Any", value) if self.accepts(value, original) else self._first(original, frozenset())
+
+    def _fit_branch(self, value: Any, branch: Node, opened: Opened) -> Iterator[Any]:  # noqa: ANN401 - any JSON value
+        try:
+            fitted = self._fit(value, branch, opened)
+        except _NoValueError:
+            return
+        if self.accepts(fitted, branch):
+            yield fitted
 
     def _fit_object(self, value: dict[str, Any], node: Node) -> dict[str, Any]:
         required = node.get("required", ())

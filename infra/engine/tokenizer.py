@@ -51,7 +51,7 @@ def token_text(token: int) -> str:
     """Return the text of one token, '' for an id that stands for nothing."""
     if token in SPECIAL:
         return SPECIAL[token]
-    size = (token.bit_length() - 1) // 8
+    size = max(token.bit_length() - 1, 0) // 8
     if token >> (8 * size) != 1 or size > TOKEN_BYTES:
         return ""
     return token.to_bytes(size + 1)[1:].decode(errors="replace")
