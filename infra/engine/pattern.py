@@ -9,7 +9,7 @@ MATCH_SECONDS = 0.05
 _ALPHABET = "0aA-_. :/@"
 
 
-def shortest_match(pattern: str, min_chars: int) -> str | None:
+def short_match(pattern: str, min_chars: int) -> str | None:
     """Return a short text of at least ``min_chars`` characters that ``pattern`` matches as a whole, None without.
 
     The text grows character by character as long as it can still become a match, first with common characters, then

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
-from infra.engine.pattern import holds_match, shortest_match
+from infra.engine.pattern import holds_match, short_match
 
 Node = Mapping[str, Any]
 
@@ -129,7 +129,7 @@ def small_strings(node: Node) -> Iterator[str]:
     if node.get("format") in _FORMATS:
         yield _FORMATS[node["format"]]
     if "pattern" in node:
-        found = shortest_match(node["pattern"], chars)
+        found = short_match(node["pattern"], chars)
         yield from () if found is None else (found,)
     yield "a" * chars
 

@@ -34,31 +34,41 @@ _TEXTS = st.one_of(
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | _TEXTS, lambda inner: st.lists(inner, max_size=2), max_leaves=4
 )
-_CALLS = st.lists(
-    st.builds(
-        lambda name, arguments: {"id": "c", "type": "function", "function": {"name": name, "arguments": arguments}},
-        _TEXTS,
-        st.one_of(st.dictionaries(_TEXTS, _VALUES, max_size=2).map(json.dumps), _TEXTS),
-    ),
-    max_size=3,
-)
-_PARTS = st.lists(st.builds(lambda text: {"type": "text", "text": text}, _TEXTS), max_size=3)
+
+
+def _call(name: str, arguments: str) -> dict[str, Any]:
+    return {"id": "c", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _part(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def _said(role: str, content: Any) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+def _called(content: str | None, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"role": "assistant", "content": content, "tool_calls": calls}
+
+
+def _result(content: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": "c", "content": content}
+
+
+def _offered(number: int, text: str) -> dict[str, Any]:
+    return tool(f"t{number}", description=text)
+
+
+_ARGUMENTS = st.one_of(st.dictionaries(_TEXTS, _VALUES, max_size=2).map(json.dumps), _TEXTS)
+_CALLS = st.lists(st.builds(_call, _TEXTS, _ARGUMENTS), max_size=3)
+_PARTS = st.lists(st.builds(_part, _TEXTS), max_size=3)
 _MESSAGES = st.one_of(
-    st.builds(
-        lambda role, content: {"role": role, "content": content},
-        st.sampled_from(["user", "system", "odd"]),
-        _TEXTS | _PARTS,
-    ),
-    st.builds(
-        lambda content, calls: {"role": "assistant", "content": content, "tool_calls": calls},
-        st.none() | _TEXTS,
-        _CALLS,
-    ),
-    st.builds(lambda content: {"role": "tool", "tool_call_id": "c", "content": content}, _TEXTS),
+    st.builds(_said, st.sampled_from(["user", "system", "odd"]), _TEXTS | _PARTS),
+    st.builds(_called, st.none() | _TEXTS, _CALLS),
+    st.builds(_result, _TEXTS),
 )
-_TOOLS = st.lists(
-    st.builds(lambda name, text: tool(f"t{name}", description=text), st.integers(0, 99), _TEXTS), max_size=8
-)
+_TOOLS = st.lists(st.builds(_offered, st.integers(0, 99), _TEXTS), max_size=8)
 
 
 @settings(max_examples=50)

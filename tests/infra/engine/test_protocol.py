@@ -228,6 +228,17 @@ def test_what_is_no_text_or_nested_without_end_gets_the_framework_s_body(body: b
     assert (reply.status, reply.json) == (400, {"detail": "There was an error parsing the body"})
 
 
+def test_tools_nested_however_deep_are_taken_or_refused():
+    engine, said = make_engine(), set[str]()
+    for depth in range(500, 1_000):
+        nested = b'{"a":' * depth + b"1" + b"}" * depth
+        offered = b'{"type":"function","function":{"name":"a","parameters":' + nested + b"}}"
+        reply = ask(engine, CHAT, b'{"messages":[{"role":"user","content":"hello"}],"tools":[' + offered + b"]}")
+        said.add(reply.json.get("detail") or reply.json.get("error", {}).get("message") or "taken")
+    assert said <= {"taken", "The request is nested too deeply.", "There was an error parsing the body"}
+    assert len(said) > 1
+
+
 def test_a_body_of_another_type_is_refused():
     reply = ask(make_engine(), CHAT, {"messages": HELLO}, kind="text/plain")
     message = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"

@@ -109,41 +109,42 @@ def test_a_model_of_pydantic_s_comes_back_valid():
     Tree.model_validate(value)
 
 
-def _bounded(low: int, span: int) -> dict[str, Any]:
-    return {"minimum": low, "maximum": low + span}
+def _bounded(kind: str, low: int, span: int) -> dict[str, Any]:
+    return {"type": kind, "minimum": low, "maximum": low + span}
 
 
+def _sized(shortest: int, more: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": shortest, "maxLength": shortest + more}
+
+
+def _object(properties: dict[str, Any], required: set[str], closed: bool) -> dict[str, Any]:
+    given = {"type": "object", "properties": properties, "required": sorted(required & properties.keys())}
+    return {**given, "additionalProperties": not closed}
+
+
+def _array(items: dict[str, Any], fewest: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": fewest, "maxItems": fewest + 2}
+
+
+_PLAIN: list[dict[str, Any]] = [
+    *({"type": kind} for kind in ("string", "integer", "number", "boolean", "null")),
+    {"type": ["string", "null"]},
+    {"$ref": "#/$defs/shared"},
+    {"$ref": "#/$defs/loop"},
+]
 _LEAVES: st.SearchStrategy[dict[str, Any]] = st.one_of(
-    st.sampled_from([{"type": kind} for kind in ("string", "integer", "number", "boolean", "null")]),
-    st.builds(lambda low, span: {"type": "integer", **_bounded(low, span)}, st.integers(-99, 99), st.integers(0, 9)),
-    st.builds(lambda low, span: {"type": "number", **_bounded(low, span)}, st.integers(-99, 99), st.integers(0, 9)),
-    st.builds(
-        lambda n, more: {"type": "string", "minLength": n, "maxLength": n + more}, st.integers(0, 9), st.integers(0, 9)
-    ),
+    st.sampled_from(_PLAIN),
+    st.builds(_bounded, st.sampled_from(["integer", "number"]), st.integers(-99, 99), st.integers(0, 9)),
+    st.builds(_sized, st.integers(0, 9), st.integers(0, 9)),
     st.lists(st.text(max_size=5) | st.integers() | st.booleans(), min_size=1, max_size=4).map(lambda v: {"enum": v}),
-    st.sampled_from([{"$ref": "#/$defs/shared"}, {"$ref": "#/$defs/loop"}, {"type": ["string", "null"]}]),
 )
 
 
 def _grown(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
     names = st.sampled_from("abc")
     return st.one_of(
-        st.builds(
-            lambda properties, required, closed: {
-                "type": "object",
-                "properties": properties,
-                "required": sorted(required & properties.keys()),
-                "additionalProperties": not closed,
-            },
-            st.dictionaries(names, inner, max_size=3),
-            st.sets(names),
-            st.booleans(),
-        ),
-        st.builds(
-            lambda items, n: {"type": "array", "items": items, "minItems": n, "maxItems": n + 2},
-            inner,
-            st.integers(0, 3),
-        ),
+        st.builds(_object, st.dictionaries(names, inner, max_size=3), st.sets(names), st.booleans()),
+        st.builds(_array, inner, st.integers(0, 3)),
         st.lists(inner, min_size=1, max_size=3).map(lambda branches: {"anyOf": branches}),
     )
 
@@ -161,7 +162,7 @@ _VALUES = st.recursive(
 @settings(max_examples=50)
 @given(_SCHEMAS, _VALUES)
 def test_a_generated_schema_gets_valid_values(schema: dict[str, Any], value: Any):
-    judge = Draft202012Validator(schema)
+    judge: Any = Draft202012Validator(schema)
     assert judge.is_valid(Schema(schema).smallest())
     assert judge.is_valid(Schema(schema).fit(value))
 

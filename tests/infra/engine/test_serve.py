@@ -27,7 +27,6 @@ class Started:
     def __init__(self) -> None:
         self.config: Any = None
         self.address: Any = None
-        self.window = 0
 
     def run(self, server: uvicorn.Server, sockets: list[socket.socket]) -> None:
         self.config, self.address = server.config, sockets[0].getsockname()
@@ -37,7 +36,11 @@ class Started:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     stand_in = Started()
-    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: stand_in.run(server, sockets))
+
+    def run(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        stand_in.run(server, sockets)
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
     return stand_in
 
 

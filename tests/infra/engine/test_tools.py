@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from langchain.agents import create_agent
+from langchain import agents
 from langchain_core.tools import tool as as_tool
 
 from infra.engine.reply import NOTHING_FITS, WHO_I_AM
@@ -23,7 +23,7 @@ def called(reply: Reply) -> list[tuple[str, Any]]:
 
 def after(*names: str, result: str = HEAVY) -> list[dict[str, Any]]:
     """The conversation in which these tools were called and answered."""
-    history = list(ASKED)
+    history: list[dict[str, Any]] = [*ASKED]
     for name in names:
         call = {"id": f"id-{name}", "type": "function", "function": {"name": name, "arguments": "{}"}}
         history.append({"role": "assistant", "content": None, "tool_calls": [call]})
@@ -163,7 +163,8 @@ def test_a_stock_agent_runs_to_its_end():
         asked.append(("weigh", what))
         return f"{times} times"
 
-    agent: Any = create_agent(model(make_engine()), [look, weigh])
+    stock: Any = agents
+    agent = stock.create_agent(model(make_engine()), [look, weigh])
     said = agent.invoke({"messages": ASKED}, {"recursion_limit": 10})["messages"]
     assert asked == [("look", "How heavy is the moon?"), ("weigh", "How heavy is the moon?")]
     assert HEAVY in said[-1].content
