@@ -13,8 +13,10 @@ BRIDGE_CHARS = 400
 class Searcher(Protocol):
     """What retrieval needs of a search: blocking, thread-safe."""
 
-    def search(self, query: str, *, k: int | None = None, roots: Sequence[str] | None = None) -> Finding:
-        """Return the passages that fit ``query`` best."""
+    def search(
+        self, query: str, *, k: int | None = None, roots: Sequence[str] | None = None, context: str = ""
+    ) -> Finding:
+        """Return the passages that fit ``query`` best; ``context`` is searched with it, but not judged by the signal."""
         ...
 
 
@@ -27,5 +29,4 @@ async def retrieve(
     model-free bridge from "the person who ..." to that person's name.
     """
     bridge = [p.text[:BRIDGE_CHARS] for f in needed for p in f.passages[:BRIDGE_PASSAGES]]
-    query = "\n".join([question, *bridge])
-    return await asyncio.to_thread(searcher.search, query, roots=roots)
+    return await asyncio.to_thread(searcher.search, question, roots=roots, context="\n".join(bridge))

@@ -101,18 +101,24 @@ def _bounded(text: str, start: int, end: int, limit: int) -> Iterator[_Piece]:
 
 def _packed(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
     """Neighbouring pieces put together to passages of about the same size, each at most ``CHUNK_TOKENS``."""
-    total = sum(piece.tokens for piece in pieces)
-    size = total / max(1, -(-total // CHUNK_TOKENS))
+    left = sum(piece.tokens for piece in pieces)
+    size = _share(left)
     group: list[_Piece] = []
     tokens = 0
     for piece in pieces:
         if group and (tokens + piece.tokens > CHUNK_TOKENS or tokens + piece.tokens / 2 > size):
             yield group
-            group, tokens = [], 0
+            left -= tokens
+            group, tokens, size = [], 0, _share(left)
         group.append(piece)
         tokens += piece.tokens
     if group:
         yield group
+
+
+def _share(tokens: int) -> float:
+    """What each passage gets when ``tokens`` are shared out among as few as can hold them."""
+    return tokens / max(1, -(-tokens // CHUNK_TOKENS))
 
 
 def _windows(text: str, chunk: Sequence[_Piece]) -> tuple[Span, ...]:

@@ -174,10 +174,11 @@ def _tell(report: IngestReport, *, as_json: bool) -> None:
 
 @contextmanager
 def _progress() -> Generator[Tell]:
-    """A bar on stderr, shown once there is something to read."""
+    """A bar on stderr, shown to people (a terminal) once there is something to read."""
+    console = Console(stderr=True)
     name = TextColumn("{task.fields[path]}")
     columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), name)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, path="", visible=False)
 
         def tell(path: str, done: int, total: int) -> None:

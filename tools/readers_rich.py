@@ -33,7 +33,7 @@ _BLOCKS = frozenset(
     h4 h5 h6 header hr html li main ol p pre section summary table tbody tfoot thead tr ul
     """.split()  # noqa: SIM905 - a list to be read by people
 )
-_CLOSE = frozenset({"li", "tr", "dt", "dd"})
+_CLOSE = {"li": "list", "tr": "table", "dt": "terms", "dd": "terms"}
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _HEADING_TAG = re.compile(r"h([1-6])$")
 _HEADING_STYLE = re.compile(r"(?:heading|überschrift|titre) (\d)", re.IGNORECASE)
@@ -63,18 +63,21 @@ class _Outline:
         self._sections: list[Section] = []
         self._open: Span | None = None
         self._bare = True
+        self._kind = ""
         self.title = ""
 
     def heading(self, level: int, words: str) -> None:
         if not self._bare:
             self._end()
+        self._kind = ""
         self._path = [*((depth, text) for depth, text in self._path if depth < level), (level, words)]
         self.title = self.title or words
         self._grow(self._writer.add(words))
 
-    def block(self, text: str, *, close: bool = False) -> None:
-        self._grow(self._writer.add(text, before="\n" if close else "\n\n"))
-        self._bare = False
+    def block(self, text: str, kind: str = "") -> None:
+        """Add a block; neighbours of one ``kind`` (list items, table rows) stand on neighbouring lines."""
+        self._grow(self._writer.add(text, before="\n" if kind and kind == self._kind else "\n\n"))
+        self._bare, self._kind = False, kind
 
     def table(self, rows: list[str], columns: tuple[str, ...]) -> None:
         self._end()
@@ -109,7 +112,7 @@ def read_html(path: Path) -> Extracted:
             if level:
                 outline.heading(int(level[1]), text)
             else:
-                outline.block(text, close=tag in _CLOSE)
+                outline.block(text, _CLOSE.get(tag, ""))
     except _BROKEN as error:
         raise DocumentError(f"the HTML cannot be read: {error or type(error).__name__}") from error
     return outline.extracted(" ".join(title.split()), path.stem)
@@ -228,7 +231,8 @@ def _docx_paragraph(paragraph: Paragraph, outline: _Outline) -> None:
     elif heading:
         outline.heading(int(heading[1]), text)
     else:
-        outline.block(f"- {text}" if style.startswith("List") else text, close=style.startswith("List"))
+        item = style.startswith("List")
+        outline.block(f"- {text}" if item else text, "list" if item else "")
 
 
 def _docx_table(table: Table, outline: _Outline) -> None:

@@ -20,6 +20,7 @@ from infra.errors import ConfigurationError, DocMindError, QuestionError, StoreE
 from infra.settings import Settings, load_settings
 from infra.store.embeddings import open_minilm
 from infra.store.index import Index
+from tools.arguments import DocsCommand
 from tools.evidence import Passage
 from tools.ingest import ingest
 from tools.search import Retriever
@@ -37,7 +38,7 @@ class Line:
     query: str
 
 
-@app.command()
+@app.command(cls=DocsCommand)
 def retrieve(  # noqa: PLR0913 - a command's options
     query: Annotated[str | None, typer.Argument(help="What to look for. Use --queries for many.")] = None,
     docs: Annotated[

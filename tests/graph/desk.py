@@ -36,10 +36,12 @@ class SmallSearch:
     before: Callable[[str], None] = lambda _: None
     queries: list[str] = field(default_factory=list[str])
 
-    def search(self, query: str, *, k: int | None = None, roots: Sequence[str] | None = None) -> Finding:
+    def search(
+        self, query: str, *, k: int | None = None, roots: Sequence[str] | None = None, context: str = ""
+    ) -> Finding:
         self.before(query)
-        self.queries.append(query)
-        wanted = set(terms(query))
+        self.queries.append(f"{query} {context}".strip())
+        wanted = set(terms(f"{query} {context}"))
         scored = {doc: len(wanted.intersection(terms(text))) for doc, text in self.texts.items()}
         best = sorted((doc for doc in scored if scored[doc]), key=lambda doc: (-scored[doc], doc))[: k or 2]
         coverage = max(scored.values(), default=0) / len(wanted) if wanted else 0.0

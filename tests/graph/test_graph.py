@@ -190,3 +190,12 @@ def test_input_and_output_are_narrow() -> None:
     graph = build(SmallDesk())
     assert list(graph.get_input_jsonschema()["properties"]) == ["messages"]
     assert list(graph.get_output_jsonschema()["properties"]) == ["messages", "answer"]
+
+
+async def test_a_step_that_needs_another_is_searched_with_what_was_found_for_it() -> None:
+    desk = SmallDesk()
+    await ask(build(desk), "Who is the neighbour of the person who repaired the old mill?")
+    assert desk.search.queries == [
+        "Who repaired the old mill?",
+        f"Who is the neighbour of the person who repaired the old mill? {TEXTS['bob.txt']}",
+    ]
