@@ -16,7 +16,7 @@ class Searcher(Protocol):
     def search(
         self, query: str, *, k: int | None = None, roots: Sequence[str] | None = None, context: str = ""
     ) -> Finding:
-        """Return the passages that fit ``query`` best; ``context`` is searched with it, but not judged by the signal."""
+        """Return the passages that fit best; ``context`` is searched with the query, but not judged by the signal."""
         ...
 
 
