@@ -9,7 +9,7 @@ price`` as number):
 * number: a figure or a number word;
 * why: a word of cause or purpose;
 * title (``which book``, ``what song``): something in quotation marks, or a name inside the sentence;
-* yes_no, how, thing: any text may answer these.
+* yes_no, how, thing: any text may answer these. ``When was it that ...`` looks for the event, so it is yes_no.
 """
 
 import re
@@ -23,6 +23,7 @@ _QUESTION = re.compile(
     r"\b(what|which|who|whom|whose|when|where|why|how)(?:['’]s)?\b(?:\s+(?:is|are|was|were)\s+the)?(?:\s+([\w'-]+))?",
     re.IGNORECASE,
 )
+_CLEFT = re.compile(r"when (?:was|is) it that\b", re.IGNORECASE)
 _CLOCK = re.compile(r"\b\d{1,2}(?::\d{2})?\s?(?:am|pm|a\.m|p\.m|o['’]clock)\b|\b\d{1,2}:\d{2}\b", re.IGNORECASE)
 _DATE = re.compile(
     r"\b\d{4}-?\d{2}-?\d{2}\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b(?:1[5-9]|20)\d{2}\b|\b\d{1,2}(?:st|nd|rd|th)\b"
@@ -75,7 +76,7 @@ _DATED = WEEKDAYS | DAY_TIMES | (MONTHS - {"may"}) | (TIME_UNITS - {"second"})
 def answer_type(question: str) -> AnswerType:
     """Return the kind of answer ``question`` asks for."""
     match = _QUESTION.search(question)
-    if not match:
+    if not match or _CLEFT.match(question):
         return "yes_no"
     word, noun = match[1].lower(), (match[2] or "").lower()
     if word == "how":

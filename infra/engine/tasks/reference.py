@@ -2,45 +2,61 @@
 
 Rules, in plain words:
 
-* A name is a run of capitalised words (``Ann Miller``, ``JakeWatson``, ``FP8``); a question word, auxiliary or
-determiner that is capitalised because it begins a sentence is none. * A noun phrase is ``the``, ``a``, ``my``,
-``our``, ``your`` and up to four words after it, as far as the next preposition, auxiliary, conjunction or mark. * he,
-she, his, her (before a noun) stand for the first name of the nearest text that has one, which is its subject most
-often; him, her (alone) for the last. it, its, this, that (alone), this one stand for the last noun phrase, else name;
-they, them, their likewise. * A pronoun stays when the question itself names something before it, and ``it`` stays
-before ``true``, ``possible`` and such, where it stands for nothing.
+* A name is a run of words with a capital or a digit among their letters (``Ann Miller``, ``JakeWatson``, ``FP8``); a
+  function word that is capitalised because it begins a sentence is none.
+* A noun phrase is ``the``, ``a``, ``my``, ``our``, ``your`` and the words after it, at most five, as far as the next
+  function word, participle or mark, with an ``of ...`` behind it.
+* he, she, his, her stand for the first name of the nearest text that has one (its subject, most often), except that
+  him, her, them after a name stand for the first name that the question itself does not hold. Of he and she in one
+  text the one that comes second stands for the last name.
+* it, its, they, them, their, this, that (alone), this one, that one stand for the first noun phrase of the nearest
+  text that no preposition stands before, else its last noun phrase, else its first name, else its last words. They may
+  stand for two names joined by ``and``.
+* ``this thing``, ``those things`` stand for a noun phrase that ends in the same noun.
+* ``there`` stands for the last ``in`` or ``at`` with what follows it, else for ``in`` and the last name.
+* A pronoun stays when the question itself names something before it; ``it`` stays before ``true``, ``possible`` and
+  such and in ``it ... that``, and ``there`` before ``is`` and ``are``, where they stand for nothing.
 """
 
 import re
 from collections.abc import Sequence
 
-from infra.engine.tasks.words import AUXILIARIES, DETERMINERS, NEGATIONS, PREPOSITIONS, QUESTION_WORDS
+from infra.engine.tasks.words import (
+    AUXILIARIES,
+    CONJUNCTIONS,
+    DETERMINERS,
+    NEGATIONS,
+    PARTICIPLES,
+    PREPOSITIONS,
+    PRONOUNS,
+    QUESTION_WORDS,
+    REQUESTS,
+)
 
-_CONJUNCTIONS = frozenset({"and", "or", "but", "if", "because", "while", "so", "that", "than", "then"})
-_PERSONAL = frozenset({"i", "he", "she", "it", "we", "you", "they", "me", "him", "her", "us", "them", "there", "here"})
-_NO_NAME = (
-    QUESTION_WORDS
-    | AUXILIARIES
-    | DETERMINERS
-    | PREPOSITIONS
-    | NEGATIONS
-    | _CONJUNCTIONS
-    | _PERSONAL
-    | frozenset(
-        {"yes", "please", "tell", "explain", "list", "compare", "give", "show", "describe", "find", "both", "also"}
-    )
+FUNCTION_WORDS = (
+    QUESTION_WORDS | AUXILIARIES | DETERMINERS | PREPOSITIONS | NEGATIONS | CONJUNCTIONS | PRONOUNS | REQUESTS
 )
-_WORD = re.compile(r"[^\W_][\w'’.-]*[^\W_]|[^\W_]", re.UNICODE)
-_PERSON = re.compile(r"\b(he|she|him|his|her|hers)\b", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_][\w'’.-]*[^\W_]|[^\W_]")
+_POSSESSIVE = re.compile(r"['’]s?$")
+_HE = frozenset({"he", "him", "his"})
+_PERSON = re.compile(r"\b(?:he|she|him|his|her|hers)\b", re.IGNORECASE)
 _THING = re.compile(
-    r"\b(it|its|this one|that one|(?:this|that)(?=\s*(?:[?.,!]|$)|\s+(?:is|was|does|has|in|on)\b))\b", re.IGNORECASE
+    r"\b(?:it(?!\s+that\b)|its|they|them|their|theirs|this one|that one|these ones|those ones"
+    r"|(?:this|that|these|those)(?=\s*(?:[?.,!]|$)|\s+(?:is|are|was|were|does|do|did|has|have|in|on|for|at)\b))(?!['’\w])",
+    re.IGNORECASE,
 )
-_THEM = re.compile(r"\b(they|them|their|theirs|these|those)\b", re.IGNORECASE)
-_IT_VERB = re.compile(r"\b(it|its)\b", re.IGNORECASE)
-_EMPTY_IT = re.compile(r"\bit\s+(?:true|possible|necessary|likely|time|raining|take|worth)\b", re.IGNORECASE)
-_OWNING = frozenset({"his", "its", "their", "theirs", "hers"})
+_POINTED = re.compile(r"(?<!it )\b(?:[Tt]his|[Tt]hat|[Tt]hese|[Tt]hose)\s+([a-z][\w-]{2,})\b")
+_THERE = re.compile(r"(?<!is )(?<!are )(?<!was )(?<!were )\bthere\b(?!\s+(?:is|are|was|were|will|be)\b)", re.IGNORECASE)
+_PLACE = re.compile(r"\b(?:in|at)\s+((?:the\s+)?[^\W_][\w'’-]*(?:\s+[A-Z][\w'’-]*)*)")
+_EMPTY_IT = re.compile(
+    r"it\s+(?:(?:is|was)\s+)?(?:true|possible|necessary|likely|time|raining|rain|snow|take|worth|happen)\b",
+    re.IGNORECASE,
+)
+_JOINED_NAMES = re.compile(r"[A-Z][\w-]*(?: [A-Z][\w-]*)* and [A-Z][\w-]*(?: [A-Z][\w-]*)*")
 _PHRASE_STARTS = frozenset({"the", "a", "an", "my", "our", "your"})
-_LONGEST_PHRASE = 4
+_LONGEST_PHRASE = 5
+_OWNING = frozenset({"his", "hers", "its", "their", "theirs"})
+_OBJECTS = frozenset({"him", "her", "them"})
 
 
 def names(text: str) -> list[str]:
@@ -48,9 +64,8 @@ def names(text: str) -> list[str]:
     found: list[str] = []
     end = -1
     for match in _WORD.finditer(text):
-        word = match[0]
-        bare = re.sub(r"['’]s$", "", word)
-        if not (bare[0].isupper() and bare.lower() not in _NO_NAME):
+        bare = _POSSESSIVE.sub("", match[0])
+        if not _is_name(bare):
             continue
         if found and text[end : match.start()] == " ":
             found[-1] = f"{found[-1]} {bare}"
@@ -60,57 +75,149 @@ def names(text: str) -> list[str]:
     return found
 
 
-def noun_phrases(text: str) -> list[str]:
-    """Return the noun phrases that begin with an article or a possessive, in order."""
-    words = list(_WORD.finditer(text))
-    found: list[str] = []
-    for index, match in enumerate(words):
-        if match[0].lower() not in _PHRASE_STARTS:
-            continue
-        last = _phrase_end(text, words, index)
-        if last > index:
-            found.append(text[match.start() : words[last].end()])
-    return found
+def noun_phrases(text: str, *, with_of: bool = True) -> list[str]:
+    """Return the noun phrases that begin with an article or a possessive, in order; with their ``of ...`` if asked."""
+    return [text[start:end] for start, end in _phrase_spans(text, with_of=with_of)]
 
 
 def resolve(question: str, context: Sequence[str]) -> str:
     """Return ``question`` with its pronouns replaced from ``context`` (nearest text first), where one fits."""
-    first_name = min((question.find(name) for name in names(question)), default=len(question))
-    for pattern, kinds in ((_PERSON, (names,)), (_THING, (noun_phrases, names)), (_THEM, (noun_phrases, names))):
-        match = pattern.search(question)
-        if match is None or first_name < match.start() or _EMPTY_IT.match(question, match.start()):
-            continue
-        found = next((found for text in context for kind in kinds if (found := kind(text))), list[str]())
-        if found:
-            first = found[0] if pattern is _PERSON else found[-1]
-            question = _replaced(question, _same(match) if pattern is _THING else pattern, first, found[-1])
+    for rule in (_pointed, _persons, _things, _there):
+        question = rule(question, context)
     return question
 
 
-def _same(match: re.Match[str]) -> re.Pattern[str]:
-    """Return the pattern that replaces every form of what was matched: it and its go together, ``this`` alone."""
-    return _IT_VERB if match[0].lower() in ("it", "its") else re.compile(rf"\b{re.escape(match[0])}\b", re.IGNORECASE)
+def _is_name(word: str) -> bool:
+    if word.casefold() in FUNCTION_WORDS:
+        return False
+    return any(c.isupper() for c in word) or (any(c.isdigit() for c in word) and any(c.isalpha() for c in word))
 
 
-def _replaced(question: str, pattern: re.Pattern[str], first: str, last: str) -> str:
-    """Replace every match: possessives by ``first's``, objects by ``last``; ``her`` owns the plain word after it."""
-
-    def stand_in(match: re.Match[str]) -> str:
-        word = match[0].lower()
-        follows = _WORD.match(question, match.end() + 1)
-        before_noun = follows is not None and follows[0].lower() not in _NO_NAME
-        if word in _OWNING or (word == "her" and before_noun):
-            return f"{first}'s"
-        return last if word in ("him", "her") else first
-
-    return pattern.sub(stand_in, question)
+def _phrase_spans(text: str, *, with_of: bool) -> list[tuple[int, int]]:
+    words = list(_WORD.finditer(text))
+    spans: list[tuple[int, int]] = []
+    for index, match in enumerate(words):
+        if match[0].lower() not in _PHRASE_STARTS or (spans and match.start() < spans[-1][1]):
+            continue
+        last = _phrase_end(text, words, index, with_of=with_of)
+        if last > index:
+            spans.append((match.start(), words[last].end()))
+    return spans
 
 
-def _phrase_end(text: str, words: Sequence[re.Match[str]], index: int) -> int:
+def _phrase_end(text: str, words: Sequence[re.Match[str]], index: int, *, with_of: bool) -> int:
+    """Return the index of the phrase's last word; ``index`` itself where there is none after the article."""
     last = index
     for following in range(index + 1, min(index + 1 + _LONGEST_PHRASE, len(words))):
-        apart = text[words[following - 1].end() : words[following].start()]
-        if apart.strip() or words[following][0].lower() in _NO_NAME:
+        word = words[following][0].lower()
+        apart = text[words[following - 1].end() : words[following].start()].strip()
+        verb = last > index and (word in PARTICIPLES or re.fullmatch(r"[a-z]{2,}ed", word))
+        if apart or verb or word in FUNCTION_WORDS:
             break
         last = following
+    behind = [word[0].lower() for word in words[last + 1 : last + 3]]
+    if with_of and last > index and behind[:1] == ["of"] and len(behind) > 1:
+        begin = last + 2 if behind[1] in _PHRASE_STARTS else last + 1
+        return max(_phrase_end(text, words, begin, with_of=False), last)
     return last
+
+
+def _persons(question: str, context: Sequence[str]) -> str:
+    matches = list(_PERSON.finditer(question))
+    candidates = next((found for text in context if (found := names(text))), list[str]())
+    if not matches or not candidates:
+        return question
+    own = names(question)
+    first = matches[0]
+    if any(question.find(name) < first.start() for name in own):
+        others = [name for name in candidates if not any(_same_name(name, mine) for mine in own)]
+        if first[0].lower() not in _OBJECTS or not others:
+            return question
+        candidates = others
+    is_he = first[0].lower() in _HE
+
+    def stand_in(match: re.Match[str]) -> str:
+        same = (match[0].lower() in _HE) == is_he
+        return _form(question, match, candidates[0] if same else candidates[-1])
+
+    return _PERSON.sub(stand_in, question)
+
+
+def _things(question: str, context: Sequence[str]) -> str:
+    match = _THING.search(question)
+    if match is None or _EMPTY_IT.match(question, match.start()):
+        return question
+    if any(question.find(name) < match.start() for name in names(question)):
+        return question
+    many = match[0].lower() in ("they", "them", "their", "theirs")
+    found = next((found for text in context if (found := _topic(text, many=many))), "")
+    word = {"its": "it", "theirs": "they", "their": "they", "them": "they"}.get(match[0].lower(), match[0].lower())
+    again = {"it": r"\b(?:it(?!\s+that\b)|its)\b", "they": r"\b(?:they|them|their|theirs)\b"}.get(word, rf"\b{word}\b")
+    return re.sub(again, lambda m: _form(question, m, found), question, flags=re.IGNORECASE) if found else question
+
+
+def _topic(text: str, *, many: bool) -> str:
+    """Return what ``text`` is about, as far as its form tells; '' where it has no word for it."""
+    if many and (pair := _JOINED_NAMES.search(text)) and pair[0].split()[0].lower() not in FUNCTION_WORDS:
+        return pair[0]
+    spans = _phrase_spans(text, with_of=True)
+    for start, end in spans:
+        before = re.findall(r"[\w'’]+", text[:start])
+        if not before or before[-1].lower() not in PREPOSITIONS:
+            return text[start:end]
+    if spans:
+        return text[slice(*spans[-1])]
+    return next(iter(names(text)), "") or _last_words(text)
+
+
+def _last_words(text: str) -> str:
+    """Return the last two words of the last run of plain words."""
+    run: list[str] = []
+    for match in _WORD.finditer(text):
+        if match[0].lower() in FUNCTION_WORDS:
+            run = run if match.end() >= len(text.rstrip(" ?.!")) else []
+        else:
+            run.append(match[0])
+    return " ".join(run[-2:])
+
+
+def _pointed(question: str, context: Sequence[str]) -> str:
+    """Replace ``this thing`` by the phrase of ``context`` that ends in the same noun."""
+
+    def stand_in(match: re.Match[str]) -> str:
+        noun = match[1].rstrip("s")
+        if match[1] in FUNCTION_WORDS:
+            return match[0]
+        pattern = re.compile(rf"(?:[\w'’-]+\s+){{1,3}}{re.escape(noun)}s?\b", re.IGNORECASE)
+        for text in context:
+            if found := pattern.search(text):
+                words = found[0].split()
+                while len(words) > 1 and words[0].lower() in FUNCTION_WORDS:
+                    words.pop(0)
+                return f"the {' '.join(words)}" if len(words) > 1 else match[0]
+        return match[0]
+
+    return _POINTED.sub(stand_in, question)
+
+
+def _there(question: str, context: Sequence[str]) -> str:
+    if not _THERE.search(question):
+        return question
+    for text in context:
+        if places := _PLACE.findall(text):
+            return _THERE.sub(f"in {places[-1]}", question)
+        if found := names(text):
+            return _THERE.sub(f"in {found[-1]}", question)
+    return question
+
+
+def _form(question: str, match: re.Match[str], name: str) -> str:
+    """Return ``name`` in the form of the pronoun: ``her`` owns the plain word after it."""
+    word = match[0].lower()
+    follows = _WORD.match(question, match.end() + 1)
+    owns = word in _OWNING or (word == "her" and follows is not None and follows[0].lower() not in FUNCTION_WORDS)
+    return f"{name}'s" if owns and not name.endswith("'s") else name
+
+
+def _same_name(one: str, other: str) -> bool:
+    return not set(one.lower().split()).isdisjoint(other.lower().split())

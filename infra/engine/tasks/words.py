@@ -56,3 +56,43 @@ REPORTING_WORDS = _set("""
     specifically exact exactly give given
 """)
 """Words a question uses about the text rather than about its matter."""
+
+CONJUNCTIONS = _set("and or but if because while so that than then whether although though unless")
+
+PRONOUNS = _set("""
+    i me my mine you your yours he him his she her hers it its we us our ours they them their theirs myself yourself
+    himself herself itself ourselves themselves somebody someone anybody anyone everybody everyone something anything
+    everything here there
+""")
+
+REQUESTS = _set("yes please tell explain list compare give show describe find summarize summarise name both also")
+"""Words a request begins with, capitalised though they are no names."""
+
+BASE_VERBS = _set("""
+    say do think want live work like recommend suggest mention get go buy make have need use give take find write play
+    eat plan own earn cost know see win lose join leave come feel look speak teach study tell ask call send offer prefer
+    believe describe own run start stop keep pay bring build change move order choose share drive read sell drink
+    propose invite remind promise decide visit answer reply advise
+""")
+"""Common verbs in the form that follows ``did`` or ``will``."""
+
+IRREGULAR_PASTS = _set("""
+    was were had did went came left made got took gave told said sent thought knew saw found met bought brought kept
+    began broke chose drove ate fell flew forgot grew heard held hid hit hurt lay led lent lost paid put ran rang read
+    rose sang sat sold set shook showed shut slept spoke spent stood stole swam taught threw understood woke wore won
+    wrote built felt meant became
+""")
+"""Past tenses that do not end in -ed."""
+
+PARTICIPLES = _set("""
+    been done made sent built bought brought found given taken written kept paid sold told said held left lost won met
+    seen known begun broken chosen driven eaten fallen grown shown spoken worn put set cut
+""")
+"""Irregular participles, which like words in -ed end a noun phrase."""
+
+LARGER_THAN_LARGE = {
+    "better": "good", "worse": "bad", "larger": "large", "wider": "wide", "safer": "safe", "nicer": "nice",
+    "closer": "close", "simpler": "simple", "later": "late", "finer": "fine", "further": "far", "farther": "far",
+    "denser": "dense",
+}  # fmt: skip
+"""Comparatives that do not give their adjective by leaving off -er."""
