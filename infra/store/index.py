@@ -44,7 +44,7 @@ from infra.text.terms import VERSION as TERMS_VERSION
 from infra.text.terms import terms
 
 BM25 = Bm25()
-VECTORS_VERSION = 1
+VECTORS_VERSION = 2
 FOLLOW_WINDOWS = 1_024
 """Windows handed to the vector store at once: bounds memory while a large library is repaired."""
 

@@ -1,4 +1,4 @@
-"""MiniLM written a second time, in numpy and double precision, a text at a time: what the ONNX graph must agree with."""
+"""MiniLM a second time, in numpy and double precision, a text at a time: what the ONNX graph must agree with."""
 
 import math
 from typing import Any

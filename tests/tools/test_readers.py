@@ -1,0 +1,134 @@
+"""Text files: their text unchanged, their structure found."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra.errors import DocumentError
+from tools.extracted import Extracted, Section, from_json, to_json
+from tools.readers import decode, read_text
+
+
+def read(tmp_path: Path, name: str, data: str | bytes) -> Extracted:
+    path = tmp_path / name
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return read_text(path)
+
+
+def stretches(extracted: Extracted) -> list[tuple[tuple[str, ...], str]]:
+    return [(section.headings, extracted.text[section.start : section.end]) for section in extracted.sections]
+
+
+def test_text_is_unchanged_but_for_newlines(tmp_path: Path) -> None:
+    extracted = read(tmp_path, "a.txt", "one\r\ntwo\rthree\n\n  four\t5 \u00e9\u2028x ")
+    assert extracted.text == "one\ntwo\nthree\n\n  four\t5 \u00e9\u2028x "
+    assert extracted.sections == (Section(0, len(extracted.text)),)
+
+
+def test_a_first_line_that_stands_alone_is_the_title(tmp_path: Path) -> None:
+    assert read(tmp_path, "a.txt", "On caches\n\nA cache keeps things.").title == "On caches"
+    assert read(tmp_path, "a.txt", "A cache keeps things.\n\nOther things it drops.").title == ""
+    assert read(tmp_path, "a.txt", "A cache keeps\nthings.").title == ""
+    assert read(tmp_path, "a.txt", "Only line").title == ""
+
+
+def test_a_conversation_keeps_its_lines_and_names_its_speakers(tmp_path: Path) -> None:
+    text = "Time: 20260506_12:00\nLiHua: Hi! How are you?\nAnn: Fine.\nLiHua: Good.\n"
+    extracted = read(tmp_path, "a.txt", text)
+    assert (extracted.date, extracted.people, extracted.title) == ("6 May 2026 12:00", ("Li Hua", "Ann"), "")
+    units = extracted.sections[0].units
+    assert [text[start:end] for start, end in units] == text.rstrip("\n").split("\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"plain", "plain"),
+        ("gr\u00fcn".encode(), "gr\u00fcn"),
+        (b"\xef\xbb\xbfmark", "mark"),
+        ("zwei \u00e4".encode("utf-16"), "zwei \u00e4"),
+        ("Die Stra\u00dfe f\u00fchrt \u00fcber die Br\u00fccke nach K\u00f6ln.".encode("cp1252"),) * 1
+        + ("Die Stra\u00dfe f\u00fchrt \u00fcber die Br\u00fccke nach K\u00f6ln.",),
+    ],
+)
+def test_encodings_are_found(data: bytes, text: str) -> None:
+    assert decode(data) == text
+
+
+@pytest.mark.parametrize("data", [b"\x00\x01\x02", b"\x89PNG\r\n\x1a\n\x00\x00", bytes(range(1, 256)) * 8])
+def test_binary_files_are_refused(data: bytes) -> None:
+    with pytest.raises(DocumentError, match="binary file"):
+        decode(data)
+
+
+@pytest.mark.parametrize("data", ["", " \n\t\r\n "])
+def test_a_file_without_text_is_refused(tmp_path: Path, data: str) -> None:
+    with pytest.raises(DocumentError, match="there is no text in it"):
+        read(tmp_path, "a.txt", data)
+
+
+def test_markdown_is_divided_at_its_headings(tmp_path: Path) -> None:
+    text = "Intro.\n\n# Guide #\n\n## Setup\n\nInstall.\n\n```\n# no heading\n```\n\n### Deep\nx\n\n# End\ny\n#tag\n"
+    extracted = read(tmp_path, "a.md", text)
+    assert extracted.title == "Guide"
+    assert stretches(extracted) == [
+        ((), "Intro.\n\n"),
+        (("Guide", "Setup"), "# Guide #\n\n## Setup\n\nInstall.\n\n```\n# no heading\n```\n\n"),
+        (("Guide", "Setup", "Deep"), "### Deep\nx\n\n"),
+        (("End",), "# End\ny\n#tag\n"),
+    ]
+
+
+def test_a_fence_ends_with_its_own_marks_only(tmp_path: Path) -> None:
+    extracted = read(tmp_path, "a.md", "~~~~\n```\n# a\n~~~\n# b\n~~~~\n# c\nd")
+    assert [headings for headings, _ in stretches(extracted)] == [(), ("c",)]
+
+
+def test_rows_of_a_table_keep_their_places_and_know_their_columns(tmp_path: Path) -> None:
+    text = 'name,note\nAnn,"likes\ncats, and ""dogs"""\n\nBo,x\n'
+    extracted = read(tmp_path, "a.csv", text)
+    (section,) = extracted.sections
+    assert extracted.text == text
+    assert section.columns == ("name", "note")
+    assert [text[a:b] for a, b in section.units] == ['Ann,"likes\ncats, and ""dogs"""', "Bo,x"]
+    assert (section.start, section.end) == (section.units[0][0], section.units[-1][1])
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", ","])
+def test_the_delimiter_is_the_one_the_first_line_has(tmp_path: Path, delimiter: str) -> None:
+    text = f"a{delimiter}b b{delimiter}c\n1{delimiter}2{delimiter}3\n"
+    assert read(tmp_path, "t.csv", text).sections[0].columns == ("a", "b b", "c")
+
+
+def test_a_table_of_one_line_is_that_line(tmp_path: Path) -> None:
+    extracted = read(tmp_path, "t.tsv", "a\tb")
+    assert extracted.sections == (Section(0, 3, columns=("a", "b"), units=((0, 3),)),)
+
+
+def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match="the table is damaged: field larger than field limit"):
+        read(tmp_path, "t.csv", 'a,b\n"' + "x" * 200_000)
+
+
+@given(st.lists(st.lists(st.text(max_size=6), min_size=1, max_size=3), min_size=1, max_size=6))
+@settings(max_examples=50)
+def test_the_rows_of_any_table_stand_where_they_are_said_to(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]
+) -> None:
+    text = "\n".join(",".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in row) for row in rows)
+    try:
+        extracted = read(tmp_path_factory.getbasetemp(), "any.csv", text.encode("utf-8", "replace"))
+    except DocumentError:
+        return
+    last = 0
+    for start, end in extracted.sections[0].units:
+        assert last <= start < end <= len(extracted.text)
+        last = end
+
+
+def test_what_a_reader_gives_travels_as_json(tmp_path: Path) -> None:
+    for name, text in (("a.csv", "x,y\n1,2\n"), ("a.md", "# a\nb"), ("a.txt", "Ann: a\nBo: b\nAnn: c\nBo: d\n")):
+        extracted = read(tmp_path, name, text)
+        assert from_json(to_json(extracted)) == extracted

@@ -1,0 +1,106 @@
+"""Reading with bounds: slow, hungry and crashing files are refused, and the next one is read."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.errors import DocumentError
+from infra.settings import IngestSettings
+from tests.tools.files import pdf_bytes, zip_bomb
+from tools import reading, reading_helper
+from tools.reading import Reading
+
+SLOW_HELPER = "tests.tools.slow_helper"
+
+
+def settings(max_file_mb: float = 100, file_seconds: float = 60) -> IngestSettings:
+    return IngestSettings(max_file_mb=max_file_mb, file_seconds=file_seconds)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "a.html").write_text("<h1>Title</h1><p>Text")
+    (tmp_path / "a.pdf").write_bytes(pdf_bytes(["A page."]))
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-")
+    (tmp_path / "a.txt").write_text("Plain.")
+    return tmp_path
+
+
+def test_every_format_is_read_by_one_helper_process(files: Path) -> None:
+    with Reading(settings()) as reader:
+        assert reader.read(files / "a.txt", 6).text == "Plain."
+        assert reader._process is None
+        assert reader.read(files / "a.html", 9).text == "Title\n\nText"
+        first = reader._process
+        with pytest.raises(DocumentError, match="the PDF is broken"):
+            reader.read(files / "broken.pdf", 5)
+        assert reader.read(files / "a.pdf", 9).sections[0].page == 1
+        assert reader._process is first
+    assert first is not None
+    assert first.returncode is not None
+
+
+def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match=r"it has 2.0 MB, at most 1.5 MB are read; DOCMIND_INGEST__MAX_FILE_MB"):
+        Reading(settings(max_file_mb=1.5)).read(tmp_path / "not-there.pdf", 2_000_000)
+
+
+def test_a_missing_file_is_told_apart_from_a_broken_one(tmp_path: Path) -> None:
+    for name in ("gone.pdf", "gone.txt"):
+        with pytest.raises(FileNotFoundError), Reading(settings()) as reader:
+            reader.read(tmp_path / name, 1)
+
+
+def test_a_zip_bomb_is_refused_without_unpacking_it(tmp_path: Path) -> None:
+    zip_bomb(tmp_path / "a.docx", 30_000_000)
+    with Reading(settings(max_file_mb=1)) as reader, pytest.raises(DocumentError, match="unpacks to 30 MB, at most 4"):
+        reader.read(tmp_path / "a.docx", (tmp_path / "a.docx").stat().st_size)
+
+
+def test_a_file_that_takes_too_long_or_crashes_the_helper_is_refused_and_the_next_is_read(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Reading(settings(file_seconds=1.5)) as reader:
+        with monkeypatch.context() as patch:
+            patch.setattr(reading, "HELPER", SLOW_HELPER)
+            with pytest.raises(DocumentError, match=r"took more than 1.5 s; DOCMIND_INGEST__FILE_SECONDS decides"):
+                reader.read(files / "a.pdf", 9)
+            with pytest.raises(DocumentError, match="reading it crashed the reader"):
+                reader.read(files / "a.html", 9)
+        assert reader.read(files / "a.html", 9).title == "Title"
+
+
+def test_a_helper_that_died_between_files_is_told(files: Path) -> None:
+    with Reading(settings()) as reader:
+        reader.read(files / "a.html", 9)
+        assert reader._process is not None
+        reader._process.kill()
+        reader._process.wait()
+        with pytest.raises(DocumentError, match="crashed the reader"):
+            reader.read(files / "a.html", 9)
+        assert reader.read(files / "a.html", 9).text == "Title\n\nText"
+
+
+def test_the_helper_answers_line_by_line(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [{"kind": "html", "path": str(files / "a.html")}, {"kind": "pdf", "path": str(files / "gone.pdf")}]
+    requests = b"".join(json.dumps({**one, "max_bytes": 99}).encode() + b"\n" for one in asked)
+    replies = io.BytesIO()
+    reading_helper.serve(io.BytesIO(requests), replies)
+    first, second = map(json.loads, replies.getvalue().splitlines())
+    assert first["text"] == "Title\n\nText"
+    assert second == {"error": f"[Errno 2] No such file or directory: '{files / 'gone.pdf'}'"}
+
+    def hungry(_: Path) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(reading_helper, "read_html", hungry)
+    assert reading_helper.answer({**asked[0], "max_bytes": 9}) == {"error": "reading it takes too much memory"}
+
+
+def test_the_helper_refuses_a_document_of_another_format(files: Path) -> None:
+    (files / "a.docx").write_bytes(b"no zip")
+    asked = {"kind": "docx", "path": str(files / "a.docx"), "max_bytes": 99}
+    assert reading_helper.answer(asked) == {"error": "the DOCX is broken: File is not a zip file"}
