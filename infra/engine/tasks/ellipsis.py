@@ -6,16 +6,17 @@ Rules, in plain words:
 * A question word alone (``why?``, ``and when?``) is put before the last question.
 * ``and X?``, ``what about X?``, ``how about X?``, ``same for X?``, ``and did X?`` and up to three words with a question
   mark repeat the last question with X in the place of what is of its kind: a token of the same shape (year by year,
-  number by number, FP16 for FP8), a month or weekday by one, an ordinal by one; with a preposition, what stands behind
-  the same preposition; a name for the first name; a noun phrase for one with the same noun, else the first; plain words
-  for the first plain words. Where there is none of its kind, X is put behind the question.
+  number by number, FP16 for FP8), a month or weekday by one, an ordinal by one, ``the red one`` what describes a noun;
+  with a preposition, what stands behind the same preposition; a name for the first name; a noun phrase for one with the
+  same noun, else the first; plain words for the first plain words. Where there is none of its kind, X is put behind
+  the question.
 * Otherwise pronouns are filled (``reference``) from the user's earlier questions, the latest first, each before its
-  answer; after a question for who, the answer comes first, because it names the person.
+  answer; for he and she the answer to a question for who comes first, because it names the person.
 * What needs none of this stays as it is.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from infra.engine.tasks.reference import FUNCTION_WORDS, names, noun_phrases, resolve
@@ -32,6 +33,8 @@ from infra.engine.tasks.words import (
 
 LONGEST_FILLER_WORDS = 7
 LONGEST_BARE_WORDS = 3
+MODIFIED_WORDS = 3
+"""Words of a noun phrase that has more than its article and its noun."""
 
 Span = tuple[int, int]
 
@@ -75,13 +78,13 @@ def standalone(question: str, turns: Sequence[Turn]) -> str:
         return f"{match['word'].capitalize()}{' ' if _is_yes_no(before) else ', '}{before[:1].lower()}{before[1:]}"
     if filler := _filler(bare, is_asked=question.rstrip().endswith("?")):
         return _refilled(before, filler)
-    return resolve(question, list(_contexts(turns)))
+    context = [text for turn in turns for text in (turn.asked, turn.answered)]
+    return resolve(question, context, [text for turn in turns for text in _persons_of(turn)])
 
 
-def _contexts(turns: Sequence[Turn]) -> Iterator[str]:
-    for turn in turns:
-        asks_for_person = re.match(r"who\b|whose\b", turn.asked, re.IGNORECASE)
-        yield from (turn.answered, turn.asked) if asks_for_person else (turn.asked, turn.answered)
+def _persons_of(turn: Turn) -> tuple[str, str]:
+    asks_for_person = re.match(r"who\b|whose\b", turn.asked, re.IGNORECASE)
+    return (turn.answered, turn.asked) if asks_for_person else (turn.asked, turn.answered)
 
 
 def _is_yes_no(question: str) -> bool:
@@ -106,12 +109,13 @@ def _refilled(before: str, rest: str) -> str:
     slots: list[Callable[[], Span | None]] = [
         lambda: _same_shape(before, filler),
         lambda: _same_list(before, filler),
+        lambda: _same_noun(before, filler),
         lambda: _behind(before, preposition[0].strip()) if preposition else _same_kind(before, filler),
     ]
     for slot in slots:
         if span := slot():
             kept = "'s" if before[span[1] :].startswith(("'s", "’s")) else ""
-            return before[: span[0]] + _ordinal(filler).removesuffix(kept or "\n") + before[span[1] :]
+            return before[: span[0]] + _short(filler).removesuffix(kept or "\n") + before[span[1] :]
     return f"{before.rstrip('?. ')} {rest}?"
 
 
@@ -132,7 +136,7 @@ def _shape(text: str) -> str:
 
 def _same_list(before: str, filler: str) -> Span | None:
     """The last month, weekday or ordinal of ``before``, when ``filler`` has one of the same list."""
-    given = {word.lower() for word in _ordinal(filler).split()}
+    given = {word.lower() for word in _short(filler).split()}
     for known in (MONTHS - {"may"} | {"May"}, WEEKDAYS, ORDINALS):
         if given & {word.lower() for word in known}:
             found = [m.span() for m in _WORD.finditer(before) if m[0].lower() in known or m[0] in known]
@@ -140,11 +144,26 @@ def _same_list(before: str, filler: str) -> Span | None:
     return None
 
 
-def _ordinal(filler: str) -> str:
-    """Return ``the second one`` as ``second``; anything else as it is."""
+def _same_noun(before: str, filler: str) -> Span | None:
+    """What stands between the article and the noun of a phrase, for ``the red one``."""
+    if _short(filler) == filler:
+        return None
+    phrases = [phrase for phrase in noun_phrases(before, with_of=False) if len(phrase.split()) >= MODIFIED_WORDS]
+    if not phrases:
+        return None
+    start = before.find(phrases[-1])
+    inner = phrases[-1].split(" ", 1)[1].rsplit(" ", 1)[0]
+    return start + phrases[-1].find(inner), start + phrases[-1].find(inner) + len(inner)
+
+
+def _short(filler: str) -> str:
+    """Return ``the red one`` as ``red`` and ``the second`` as ``second``; anything else as it is."""
     words = filler.split()
     plain = [word for word in words if word.lower() not in ("the", "one", "ones")]
-    return plain[0] if len(plain) == 1 and plain[0].lower() in ORDINALS else filler
+    if not plain or len(plain) == len(words):
+        return filler
+    pointing = words[-1].lower() in ("one", "ones") or (len(plain) == 1 and plain[0].lower() in ORDINALS)
+    return " ".join(plain) if pointing else filler
 
 
 def _behind(before: str, preposition: str) -> Span | None:

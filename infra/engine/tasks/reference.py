@@ -10,11 +10,13 @@ Rules, in plain words:
   him, her, them after a name stand for the first name that the question itself does not hold. Of he and she in one
   text the one that comes second stands for the last name.
 * it, its, they, them, their, this, that (alone), this one, that one stand for the first noun phrase of the nearest
-  text that no preposition stands before, else its last noun phrase, else its first name, else its last words. They may
-  stand for two names joined by ``and``.
+  text that no preposition stands before; else, after ``which thing did X do``, for ``the thing X do``; else for its
+  last noun phrase, its last plain words, its first name. They may stand for two names joined by ``and``. Behind say,
+  think, want and such the pronoun stays, with ``about`` and what it stands for.
 * ``this thing``, ``those things`` stand for a noun phrase that ends in the same noun.
 * ``there`` stands for the last ``in`` or ``at`` with what follows it, else for ``in`` and the last name.
-* A pronoun stays when the question itself names something before it; ``it`` stays before ``true``, ``possible`` and
+* A pronoun stays when the question itself names something before it (``it``: something other than the subject behind
+  an auxiliary); ``it`` stays before ``true``, ``possible`` and
   such and in ``it ... that``, and ``there`` before ``is`` and ``are``, where they stand for nothing.
 """
 
@@ -23,6 +25,7 @@ from collections.abc import Sequence
 
 from infra.engine.tasks.words import (
     AUXILIARIES,
+    BASE_VERBS,
     CONJUNCTIONS,
     DETERMINERS,
     NEGATIONS,
@@ -49,12 +52,19 @@ _POINTED = re.compile(r"(?<!it )\b(?:[Tt]his|[Tt]hat|[Tt]hese|[Tt]hose)\s+([a-z]
 _THERE = re.compile(r"(?<!is )(?<!are )(?<!was )(?<!were )\bthere\b(?!\s+(?:is|are|was|were|will|be)\b)", re.IGNORECASE)
 _PLACE = re.compile(r"\b(?:in|at)\s+((?:the\s+)?[^\W_][\w'’-]*(?:\s+[A-Z][\w'’-]*)*)")
 _EMPTY_IT = re.compile(
-    r"it\s+(?:(?:is|was)\s+)?(?:true|possible|necessary|likely|time|raining|rain|snow|take|worth|happen)\b",
+    r"it\s+(?:(?:is|was)\s+)?(?:true|possible|necessary|likely|time|raining|rain|snow|worth|happen)\b",
     re.IGNORECASE,
 )
+_LONG_IT = re.compile(r"\blong\s+\w+\s+it\s+take", re.IGNORECASE)
+_WHICH = re.compile(
+    rf"(?:which|what)\s+(?P<noun>[a-z]\w*(?:\s+[a-z]\w*)?)\s+(?:{'|'.join(sorted(AUXILIARIES))})\s+(?P<rest>[^?]+)",
+    re.IGNORECASE,
+)
+_SAID = re.compile(r"\b(?:say|said|tell|told|mean|think|want|know)\s+$", re.IGNORECASE)
 _JOINED_NAMES = re.compile(r"[A-Z][\w-]*(?: [A-Z][\w-]*)* and [A-Z][\w-]*(?: [A-Z][\w-]*)*")
 _PHRASE_STARTS = frozenset({"the", "a", "an", "my", "our", "your"})
 _LONGEST_PHRASE = 5
+_LONGEST_RELATIVE = 6
 _OWNING = frozenset({"his", "hers", "its", "their", "theirs"})
 _OBJECTS = frozenset({"him", "her", "them"})
 
@@ -80,11 +90,16 @@ def noun_phrases(text: str, *, with_of: bool = True) -> list[str]:
     return [text[start:end] for start, end in _phrase_spans(text, with_of=with_of)]
 
 
-def resolve(question: str, context: Sequence[str]) -> str:
-    """Return ``question`` with its pronouns replaced from ``context`` (nearest text first), where one fits."""
-    for rule in (_pointed, _persons, _things, _there):
-        question = rule(question, context)
-    return question
+def resolve(question: str, context: Sequence[str], persons: Sequence[str] | None = None) -> str:
+    """Return ``question`` with its pronouns replaced, where something fits.
+
+    Args:
+        question: what to complete.
+        context: the texts it may point back to, nearest first.
+        persons: the same texts in the order in which they name persons, where that is another one.
+    """
+    question = _persons(_pointed(question, context), context if persons is None else persons)
+    return _there(_things(question, context), context)
 
 
 def _is_name(word: str) -> bool:
@@ -145,15 +160,26 @@ def _persons(question: str, context: Sequence[str]) -> str:
 
 def _things(question: str, context: Sequence[str]) -> str:
     match = _THING.search(question)
-    if match is None or _EMPTY_IT.match(question, match.start()):
+    if match is None or _EMPTY_IT.match(question, match.start()) or _LONG_IT.search(question):
         return question
-    if any(question.find(name) < match.start() for name in names(question)):
+    if _names_an_object(question[: match.start()]):
         return question
     many = match[0].lower() in ("they", "them", "their", "theirs")
-    found = next((found for text in context if (found := _topic(text, many=many))), "")
+    found = next((found for text in context if (found := _topic(text, many=many)) and found not in question), "")
     word = {"its": "it", "theirs": "they", "their": "they", "them": "they"}.get(match[0].lower(), match[0].lower())
     again = {"it": r"\b(?:it(?!\s+that\b)|its)\b", "they": r"\b(?:they|them|their|theirs)\b"}.get(word, rf"\b{word}\b")
+    if found and _SAID.search(question[: match.start()]):
+        return f"{question[: match.end()]} about {found}{question[match.end() :]}"
     return re.sub(again, lambda m: _form(question, m, found), question, flags=re.IGNORECASE) if found else question
+
+
+def _names_an_object(text: str) -> bool:
+    """Tell whether ``text`` names something other than the subject that stands behind an auxiliary."""
+    for name in names(text):
+        before = re.findall(r"[\w'’]+", text[: text.find(name)])
+        if not before or before[-1].lower() not in AUXILIARIES:
+            return True
+    return False
 
 
 def _topic(text: str, *, many: bool) -> str:
@@ -165,20 +191,22 @@ def _topic(text: str, *, many: bool) -> str:
         before = re.findall(r"[\w'’]+", text[:start])
         if not before or before[-1].lower() not in PREPOSITIONS:
             return text[start:end]
+    if (which := _WHICH.match(text)) and which["noun"].split()[-1].lower() not in PREPOSITIONS | PRONOUNS:
+        return f"the {which['noun']} {' '.join(which['rest'].split()[:_LONGEST_RELATIVE])}"
     if spans:
         return text[slice(*spans[-1])]
-    return next(iter(names(text)), "") or _last_words(text)
+    return _last_plain_words(text) or next(iter(names(text)), "")
 
 
-def _last_words(text: str) -> str:
-    """Return the last two words of the last run of plain words."""
-    run: list[str] = []
-    for match in _WORD.finditer(text):
-        if match[0].lower() in FUNCTION_WORDS:
-            run = run if match.end() >= len(text.rstrip(" ?.!")) else []
+def _last_plain_words(text: str) -> str:
+    """Return the last run of words that are neither function words nor verbs nor names."""
+    runs: list[list[str]] = [[]]
+    for word in [match[0] for match in _WORD.finditer(text)]:
+        if word.lower() in FUNCTION_WORDS | BASE_VERBS | PARTICIPLES or word.endswith("ed") or _is_name(word):
+            runs.append([])
         else:
-            run.append(match[0])
-    return " ".join(run[-2:])
+            runs[-1].append(word)
+    return " ".join(next((run for run in reversed(runs) if run), list[str]()))
 
 
 def _pointed(question: str, context: Sequence[str]) -> str:
