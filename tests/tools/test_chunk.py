@@ -1,5 +1,7 @@
 """Documents cut into passages and windows: sizes, order, overlap, exact places."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,7 +107,7 @@ def test_windows_cover_their_passage_overlap_and_are_bounded(text: str) -> None:
     for piece in cut(whole(text), header):
         windows = piece.windows
         assert (windows[0][0], windows[-1][1]) == (piece.start, piece.end)
-        for (start, end), (following, further) in zip(windows, windows[1:], strict=False):
+        for (start, end), (following, further) in pairwise(windows):
             assert start < following <= end + 2
             assert end < further
             assert count_tokens(text[following:end]) <= OVERLAP_TOKENS

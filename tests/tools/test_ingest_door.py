@@ -146,15 +146,15 @@ def test_the_door_works_as_a_process_with_the_real_model(docs: Path, data_dir: P
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("delay_seconds", [0.8, 1.2, 1.6, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0])
+@pytest.mark.parametrize("delay_seconds", [1, 2, 3, 4, 5, 6, 8])
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_ingestion_is_completed_by_the_next(
     tmp_path: Path, data_dir: Path, delay_seconds: float, end: signal.Signals
 ) -> None:
     docs = tmp_path / "many"
     docs.mkdir()
-    for number in range(150):
-        words = " ".join(f"Sentence {n} of file {number} speaks of things." for n in range(40))
+    for number in range(80):
+        words = " ".join(f"Sentence {n} of file {number} speaks of things." for n in range(25))
         (docs / f"{number}.txt").write_text(words)
     with start(docs, data_dir) as process:
         time.sleep(delay_seconds)
@@ -163,9 +163,9 @@ def test_a_killed_ingestion_is_completed_by_the_next(
     with start(docs, data_dir) as process:
         out, errors = process.communicate(timeout=120)
     report = json.loads(out)
-    assert report["added"] + report["unchanged"] == 150, errors
+    assert report["added"] + report["unchanged"] == 80, errors
     embedder = open_minilm(data_dir)
     with Index.open(load_settings(data_dir=data_dir), embedder) as index:
         counts = index.counts()
-        assert (counts.documents, index.library.outbox()) == (150, [])
+        assert (counts.documents, index.library.outbox()) == (80, [])
         assert len(index.dense(embedder.embed(["things"])[0], 9_999)) == counts.windows

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ def settings(max_file_mb: float = 100, file_seconds: float = 60) -> IngestSettin
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Iterator[Path]:
+def files(tmp_path: Path) -> Path:
     (tmp_path / "a.html").write_text("<h1>Title</h1><p>Text")
     (tmp_path / "a.pdf").write_bytes(pdf_bytes(["A page."]))
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-")
