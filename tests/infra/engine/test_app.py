@@ -120,7 +120,8 @@ def test_a_reader_that_goes_away_ends_the_reply():
     engine = Watched(decode_tokens_per_second=0.01)
     with served(engine) as base:
         with httpx2.stream("POST", f"{base}{CHAT}", json={"messages": HELLO, "stream": True}) as response:
-            assert b'"role":"assistant"' in next(response.iter_raw())
+            chunks = response.iter_raw()  # kept: dropping it closes the connection
+            assert b'"role":"assistant"' in next(chunks)
             assert not engine.ended.is_set()
         assert engine.ended.wait(PATIENCE_SECONDS)
     assert metric(engine, "num_requests_running") == 0

@@ -149,3 +149,23 @@ def test_a_call_in_the_history_counts_the_same_as_text_and_as_object():
 
     assert counted('{"q": 1}') == counted({"q": 1})
     assert counted("not JSON") == counted("[1]") == counted(None) == counted({})
+
+
+def test_the_prompt_shows_tools_calls_and_results_as_a_model_is_shown_them():
+    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"q":"é"}'}}
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "42"},
+    ]
+    tokens = ask(ENGINE, "/tokenize", {"messages": messages, "tools": [tool("look", {"type": "object"})]}).json[
+        "tokens"
+    ]
+    prompt = ask(ENGINE, "/detokenize", {"tokens": tokens}).json["prompt"]
+    assert prompt.startswith("<|im_start|>system\nBe brief.\n\n# Tools\n")
+    signature = '{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}'
+    assert f"<tools>\n{signature}\n</tools>" in prompt
+    assert prompt.endswith(
+        '<|im_start|>assistant\n<tool_call>\n{"name": "look", "arguments": {"q": "é"}}\n</tool_call><|im_end|>\n'
+        "<|im_start|>user\n<tool_response>\n42\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
+    )

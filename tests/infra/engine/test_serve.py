@@ -153,7 +153,8 @@ def test_a_real_server_answers_and_stops_at_ctrl_c_in_the_middle_of_a_reply():
             base = server.stdout.readline().split()[2].removesuffix("/v1")
             assert httpx2.get(f"{base}/v1/models").json()["data"][0]["id"] == MODEL_ID
             with httpx2.stream("POST", f"{base}{CHAT}", json={"messages": HELLO, "stream": True}) as response:
-                next(response.iter_raw())
+                chunks = response.iter_raw()  # kept: dropping it closes the connection
+                next(chunks)
                 server.send_signal(signal.SIGINT)
                 out, err = server.communicate(timeout=20)
         finally:

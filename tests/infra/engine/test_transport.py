@@ -167,7 +167,8 @@ async def test_closing_an_awaited_stream_ends_the_reply_there():
         httpx2.AsyncClient(transport=EngineAsyncTransport(engine)) as client,
         client.stream("POST", URL, json=STREAMED) as response,
     ):
-        await anext(response.aiter_raw())
+        chunks = response.aiter_raw()
+        await anext(chunks)
         assert (seen.taken, seen.ended) == ([1], [False])
     assert (seen.taken, seen.ended) == ([1], [True])
     assert metric(engine, "generation_tokens_total") == 0
