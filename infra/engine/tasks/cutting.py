@@ -19,7 +19,7 @@ _SPEAKER = re.compile(r"[ \t]*([^\W\d_][\w.'’()-]*(?: [\w.'’()-]+){0,4}):[ \
 _DATED = re.compile(r"\d{4}|\d{1,2}[:./-]\d{1,2}")
 _LETTERS = re.compile(r"[^\W\d_]{3,}")
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•‣▪–]|\(?(?:\d{1,3}|[a-zA-Z])[.)])[ \t]")
-_BULLET = re.compile(r"[ \t]*[-*+•‣▪–][ \t]+")
+_BULLET = re.compile(r"^[ \t]*[-*+•‣▪–][ \t]+")
 _LEAD = re.compile(r":[^\w\n]*$")
 _RULE = re.compile(r"[\s|:+=_*~-]+")
 

@@ -7,9 +7,10 @@ Rules, in plain words:
 * Where even the best unit's surroundings hold less than a third of the question's weight, nothing fits: no claim, and
   ``missing`` names the question, and its names and numbers that stand nowhere in the sources.
 * The best unit is the first claim. One or two more units of its document support it when their scores are not far
-  behind. Open questions at a unit's end ("What do you think?") are left off. A table row comes with its table's first
-  row, and other rows do not support it.
-* A question for a time, or for what came first, also gets the line that dates the document.
+  behind. Questions at a unit's end are left off: open ones ("What do you think?"), and others without a word of the
+  question. A table row comes with its table's first row, and other rows do not support it.
+* A question for a time, for the order of events or for the time between them also gets the line that dates the
+  document.
 * A single question cites a second document, with its best unit, when that is nearly as good. Several parts cite one
   document each. Together they never cite more than two: the best-scored come first, and a part without a place
   answers from the documents already chosen, if they deal with it.
@@ -22,9 +23,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infra.engine.tasks.answer_type import answer_type
 from infra.engine.tasks.scoring import Asked, Scored, score, weigh
+from infra.engine.tasks.sentence_kinds import asks, is_suggestion
 from infra.engine.tasks.task_input import TaskInput
 from infra.engine.tasks.units import Source, read_sources
+from infra.text.sentences import split_sentences
 from infra.text.terms import terms
 
 MAX_DOCUMENTS = 2
@@ -45,7 +49,8 @@ CHARS_PER_TOKEN = 3
 """Fewer than English has, so that the bound on tokens holds."""
 SHOWN_CHARS = 300
 
-_ORDER = re.compile(r"\b(?:before|after|earlier|later|first|interval|how long|between)\b", re.IGNORECASE)
+_ORDER = re.compile(r"\b(?:before|after|earlier|later|sooner)\b", re.IGNORECASE)
+_SPAN = re.compile(r"\bhow long\b|\binterval\b|\btime between\b", re.IGNORECASE)
 _NAMED = re.compile(r"(?<=[\w,;] )[A-Z][\w'’-]*|\b\w*\d[\w.:-]*|(?<=[\"“])[^\"”]+(?=[\"”])")
 
 
@@ -75,7 +80,7 @@ def draft(task: TaskInput) -> dict[str, Any]:
     parts = [part.body.strip() for part in task.blocks("part") if part.body.strip()] or [task.question]
     rankings = [_rank(weigh(part, sources, turns=len(parts)), sources) for part in parts]
     docs = _documents(rankings)
-    dated = bool(_ORDER.search(task.question))
+    dated = _wants_dates(task.question)
     found = [_claims(ranking, docs, sources, dated=dated) for ranking in rankings]
     told = " ".join(" ".join(text.body.split()) for text in task.blocks("text"))
     chosen = [claim for claims in found for claim in claims if claim.text not in told]
@@ -112,11 +117,11 @@ def _claims(ranking: Ranking, docs: Sequence[str], sources: Sequence[Source], *,
         return []
     own = [item for item in ranking.items if item.unit.doc == first.unit.doc and _supports(item, first, ranking.asked)]
     items = [first, *(item for item, behind in zip(own, SUPPORT, strict=False) if item.score >= first.score - behind)]
-    claims = [claim for item in items for claim in _said(item)]
-    if ranking.asked.turns == 1 and (second := ranking.best(set(docs) - {first.unit.doc})):
-        claims.extend(_said(second))
+    claims = [claim for item in items for claim in _said(item, ranking.asked)]
     if dated or ranking.asked.kind == "when":
         claims.extend(_date_line(first.unit.doc, sources))
+    if ranking.asked.turns == 1 and (second := ranking.best(set(docs) - {first.unit.doc})):
+        claims.extend(_said(second, ranking.asked))
     return claims
 
 
@@ -129,15 +134,30 @@ def _supports(item: Scored, first: Scored, asked: Asked) -> bool:
     return about and ours not in theirs and theirs not in ours
 
 
-def _said(item: Scored) -> list[Chosen]:
-    """Return the unit's words without the open questions at its end, a table row after its table's first row.
+def _said(item: Scored, asked: Asked) -> list[Chosen]:
+    """Return the unit's words without the questions at its end, a table row after its table's first row.
 
     Line breaks of running text become spaces.
     """
     unit = item.unit
     text = unit.text[: unit.stated_chars] or unit.text
+    for start, end in reversed(split_sentences(text)):
+        sentence = text[start:end]
+        if (
+            start == 0
+            or not asks(sentence)
+            or is_suggestion(sentence)
+            or not asked.weights.keys().isdisjoint(terms(sentence))
+        ):
+            text = text[:end]
+            break
     texts = [unit.table_head, text] if unit.table_head else [text]
     return [Chosen(said if unit.is_list else " ".join(said.split()), unit.source) for said in texts]
+
+
+def _wants_dates(question: str) -> bool:
+    """Tell whether ``question`` is about the order of events or the time between them."""
+    return bool(_SPAN.search(question)) or (answer_type(question) == "yes_no" and bool(_ORDER.search(question)))
 
 
 def _date_line(doc: str, sources: Sequence[Source]) -> list[Chosen]:
