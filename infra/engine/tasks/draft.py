@@ -4,7 +4,7 @@ Rules, in plain words:
 
 * Each ``<part>`` is answered on its own; without parts the question is the only one. ``scoring`` says which unit of the
   sources fits best.
-* Where even the best unit's surroundings hold less than a third of the question's weight, nothing fits: no claim, and
+* Where even the best unit's surroundings hold less than a quarter of the question's weight, nothing fits: no claim, and
   ``missing`` names the question, and its names and numbers that stand nowhere in the sources.
 * The best unit is the first claim. One or two more units of its document support it when their scores are not far
   behind. Questions at a unit's end are left off: open ones ("What do you think?"), and others without a word of the
@@ -81,9 +81,12 @@ def draft(task: TaskInput) -> dict[str, Any]:
     rankings = [_rank(weigh(part, sources, turns=len(parts)), sources) for part in parts]
     docs = _documents(rankings)
     dated = _wants_dates(task.question)
-    found = [_claims(ranking, docs, sources, dated=dated) for ranking in rankings]
     told = " ".join(" ".join(text.body.split()) for text in task.blocks("text"))
-    chosen = [claim for claims in found for claim in claims if claim.text not in told]
+    found = [
+        [claim for claim in _claims(ranking, docs, sources, dated=dated) if claim.text not in told]
+        for ranking in rankings
+    ]
+    chosen = [claim for claims in found for claim in claims]
     missing = [_missing(ranking.asked, sources) for ranking, claims in zip(rankings, found, strict=True) if not claims]
     claims = _bounded(dict.fromkeys(chosen), CHARS_PER_TOKEN * task.max_tokens)
     return {"claims": claims, "missing": " ".join(dict.fromkeys(missing))}
