@@ -28,6 +28,9 @@ from tools.chunk import Cut, cut
 from tools.context import header_of
 from tools.extracted import Extracted, from_json, to_json
 
+Node = BaseNode
+"""What ``Pipeline`` hands out; nobody else needs to know it as LlamaIndex's."""
+
 CACHE_COLLECTION = "splits"
 DOCUMENT, RELATIVE, STRUCTURE = "path", "relative", "structure"
 CHUNK, ORDINAL, CHUNK_START, CHUNK_END = "chunk", "ordinal", "chunk_start", "chunk_end"
@@ -77,7 +80,7 @@ class Pipeline:
         """Close the cache; safe to call twice."""
         self._values.close()
 
-    def split(self, stamp: Stamp, extracted: Extracted) -> tuple[Entry, list[BaseNode]]:
+    def split(self, stamp: Stamp, extracted: Extracted) -> tuple[Entry, list[Node]]:
         """Cut one document: what is to be stored, and its nodes for ``embed``."""
         identity = scope_id(stamp.path)
         metadata = {
@@ -89,7 +92,7 @@ class Pipeline:
         nodes = list(self._split.run(documents=[document]))
         return _entry(stamp, extracted, nodes), nodes
 
-    def embed(self, nodes: Sequence[BaseNode]) -> None:
+    def embed(self, nodes: Sequence[Node]) -> None:
         """Have the windows of any number of documents embedded and kept."""
         self._embed.run(nodes=nodes)
 

@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from llama_index.core.schema import BaseNode
-
 from infra.errors import DocumentError
 from infra.settings import IngestSettings
 from infra.store.embeddings import Embedder
@@ -20,7 +18,7 @@ from infra.store.memory import EmbeddingMemory
 from infra.store.records import Entry
 from infra.store.roots import scope_id
 from tools.extracted import Extracted
-from tools.ingest_pipeline import Pipeline
+from tools.ingest_pipeline import Node, Pipeline
 from tools.ingest_plan import Done, Job
 from tools.ingest_scan import Failure
 from tools.reading import Reading
@@ -39,7 +37,7 @@ class Work:
         memory = EmbeddingMemory(index.library, embedder)
         self._pipeline = Pipeline(index.folder / CACHE_FILE, memory, version)
         self._entries: list[Entry] = []
-        self._nodes: list[BaseNode] = []
+        self._nodes: list[Node] = []
         self._dropped: list[str] = []
         self._done = Done()
 

@@ -40,6 +40,7 @@ _BOMS = (
 _HEADING = re.compile(r"[ ]{0,3}(?P<marks>#{1,6})[ \t]+(?P<text>[^\n]*?)[ \t#]*$")
 _FENCE = re.compile(r"[ ]{0,3}(?P<marks>`{3,}|~{3,})")
 _LINE = re.compile(r"[^\n]+")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _CONTROL = re.compile(r"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
@@ -62,7 +63,7 @@ def read_text(path: Path) -> Extracted:
 
 
 def decode(data: bytes) -> str:
-    """Decode by byte order mark, as UTF-8, or by the likeliest old encoding.
+    """Decode by byte order mark, as UTF-8 (damaged bytes become U+FFFD), or by the likeliest old encoding.
 
     Raises:
         DocumentError: it is not text.
@@ -72,16 +73,21 @@ def decode(data: bytes) -> str:
             return data.decode(encoding, "replace")
     if b"\0" in data:
         raise DocumentError("it is a binary file, not text")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        best = from_bytes(data[:SNIFFED_BYTES]).best()
-    if best is None:
-        raise DocumentError("it is a binary file, or in an unknown encoding")
-    text = data.decode(best.encoding, "replace")
+    text = _likeliest(data)
     if len(_CONTROL.findall(text)) > MAX_CONTROL_SHARE * len(text):
         raise DocumentError("it is a binary file, not text")
     return text
+
+
+def _likeliest(data: bytes) -> str:
+    text = data.decode("utf-8", "replace")
+    if len(_BEYOND_ASCII.findall(text)) >= 2 * text.count("\ufffd"):
+        # UTF-8, or UTF-8 with a few damaged bytes: an old encoding would hardly ever make valid sequences
+        return text
+    best = from_bytes(data[:SNIFFED_BYTES]).best()
+    if best is None:
+        raise DocumentError("it is a binary file, or in an unknown encoding")
+    return data.decode(best.encoding, "replace")
 
 
 def _plain(text: str, name: str) -> Extracted:

@@ -6,7 +6,9 @@ the order of the document. Each reader raises ``DocumentError`` for a file it ca
 """
 
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,16 +41,18 @@ _HEADING_TAG = re.compile(r"h([1-6])$")
 _HEADING_STYLE = re.compile(r"(?:heading|überschrift|titre) (\d)", re.IGNORECASE)
 _BROKEN = (
     ArithmeticError,
-    AttributeError,
     AssertionError,
-    IndexError,
-    KeyError,
+    AttributeError,
+    EOFError,
+    LookupError,
     NotImplementedError,
     RecursionError,
     SyntaxError,
     TypeError,
     ValueError,
+    struct.error,
     zipfile.BadZipFile,
+    zlib.error,
 )
 """What the parsers raise, besides errors of their own, on a file that is not what it says."""
 _OLE = b"\xd0\xcf\x11\xe0"

@@ -32,7 +32,8 @@ class Ownership:
         # the lock is given back from whichever thread closes the index, so it must not be bound to one thread
         self._lock = FileLock(folder / "owner.lock", thread_local=False)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            # people's documents: nobody else on this machine needs to look inside
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire(timeout=wait_seconds)
             self._card.write_text(json.dumps(_this_process()), encoding="utf-8")
         except Timeout as error:

@@ -36,12 +36,12 @@ class Bm25:
         k1: how soon repeating a term stops to matter.
         b: how much a long window is held back.
         average_terms: terms of an average window, header included. A constant, so that a window's vector depends on the
-            window alone; 64 is what 128-token windows of English hold (own measurement).
+            window alone. Windows of chat logs hold 50, those of a product manual 42 (own measurement).
     """
 
     k1: float = 1.2
     b: float = 0.75
-    average_terms: float = 64.0
+    average_terms: float = 48.0
 
     def weights(self, terms: Mapping[str, int]) -> dict[int, float]:
         """The stored weight of each term, by its index."""

@@ -10,6 +10,8 @@ from infra.errors import DocumentError
 from tools.extracted import Extracted, Section, from_json, to_json
 from tools.readers import decode, read_text
 
+GERMAN = "Die Stra\u00dfe f\u00fchrt \u00fcber die Br\u00fccke nach K\u00f6ln."
+
 
 def read(tmp_path: Path, name: str, data: str | bytes) -> Extracted:
     path = tmp_path / name
@@ -49,15 +51,17 @@ def test_a_conversation_keeps_its_lines_and_names_its_speakers(tmp_path: Path) -
         ("gr\u00fcn".encode(), "gr\u00fcn"),
         (b"\xef\xbb\xbfmark", "mark"),
         ("zwei \u00e4".encode("utf-16"), "zwei \u00e4"),
-        ("Die Stra\u00dfe f\u00fchrt \u00fcber die Br\u00fccke nach K\u00f6ln.".encode("cp1252"),) * 1
-        + ("Die Stra\u00dfe f\u00fchrt \u00fcber die Br\u00fccke nach K\u00f6ln.",),
+        (GERMAN.encode("cp1252"), GERMAN),
+        (GERMAN.encode() + b" \xff!", GERMAN + " \ufffd!"),
     ],
 )
 def test_encodings_are_found(data: bytes, text: str) -> None:
     assert decode(data) == text
 
 
-@pytest.mark.parametrize("data", [b"\x00\x01\x02", b"\x89PNG\r\n\x1a\n\x00\x00", bytes(range(1, 256)) * 8])
+@pytest.mark.parametrize(
+    "data", [b"\x00\x01\x02", b"\x89PNG\r\n\x1a\n\x00\x00", bytes(range(1, 256)) * 8, bytes(range(1, 32)) * 9]
+)
 def test_binary_files_are_refused(data: bytes) -> None:
     with pytest.raises(DocumentError, match="binary file"):
         decode(data)

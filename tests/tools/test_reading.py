@@ -2,6 +2,11 @@
 
 import io
 import json
+import logging
+import os
+import resource
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -103,3 +108,20 @@ def test_the_helper_refuses_a_document_of_another_format(files: Path) -> None:
     (files / "a.docx").write_bytes(b"no zip")
     asked = {"kind": "docx", "path": str(files / "a.docx"), "max_bytes": 99}
     assert reading_helper.answer(asked) == {"error": "the DOCX is broken: File is not a zip file"}
+
+
+def test_the_helper_bounds_its_memory_and_keeps_its_replies_apart_from_what_libraries_print(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+    requests = json.dumps({"kind": "html", "path": str(files / "a.html"), "max_bytes": 9}).encode() + b"\n"
+    with (files / "replies").open("wb") as replies, monkeypatch.context() as patch, warnings.catch_warnings():
+        patch.setattr(resource, "setrlimit", lambda which, limits: done.append((which, limits)))
+        patch.setattr(os, "dup", lambda _: os.open(files / "replies", os.O_WRONLY))
+        patch.setattr(os, "dup2", lambda old, new: done.append((old, new)))
+        patch.setattr(logging, "disable", lambda: None)
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(requests)))
+        replies.flush()
+        reading_helper.main(123)
+    assert done == [(resource.RLIMIT_AS, (123, 123)), (2, 1)]
+    assert json.loads((files / "replies").read_bytes())["title"] == "Title"
