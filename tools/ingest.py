@@ -100,6 +100,8 @@ def ingest(
     gone = [path for path in known.unreadable if any(contains(root, path) for root in there.given)]
     still = {failure.path for failure in plan.failed}
     index.library.set_unreadable(done.unreadable, [path for path in gone if path not in still])
+    if plan.removed or done.changed or done.dropped:
+        index.library.drop_unused_embeddings()
     return IngestReport(
         added=done.added,
         changed=done.changed,

@@ -245,6 +245,20 @@ def test_another_version_of_reader_or_splitter_reads_everything_again(
     assert contents(index) == before
 
 
+def test_embeddings_of_what_is_gone_are_dropped_and_a_moved_file_needs_none_anew(index: Index, docs: Path) -> None:
+    def kept() -> int:
+        return len(index.library._database.rows("SELECT key FROM embeddings"))
+
+    run(index, docs)
+    before = kept()
+    (docs / "plain.txt").rename(docs / "plain.md")
+    assert counts(run(index, docs)) == (1, 0, 1, 2)
+    assert kept() == before
+    (docs / "plain.md").unlink()
+    run(index, docs)
+    assert kept() == before - 1
+
+
 def test_equal_texts_under_two_paths_are_two_documents(index: Index, tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt"):
         write(tmp_path / "twins" / name, "The same words.")
