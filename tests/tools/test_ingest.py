@@ -9,7 +9,7 @@ import pytest
 from infra.settings import IngestSettings, load_settings
 from infra.store.index import Index
 from infra.store.vectors import EdgeVectors
-from tests.tools.files import encrypted_pdf, pdf_bytes, write_docx
+from tests.tools.files import encrypted_pdf, pdf_bytes, write, write_docx
 from tests.tools.words import WordEmbedder
 from tools import ingest as door
 from tools import ingest_work
@@ -31,13 +31,6 @@ def docs(tmp_path: Path) -> Path:
 def index(data_dir: Path) -> Iterator[Index]:
     with Index.open(load_settings(data_dir=data_dir), WordEmbedder()) as opened:
         yield opened
-
-
-def write(path: Path, text: str, *, age: int = 60) -> None:
-    """Write a file that was last changed ``age`` seconds after a moment long ago."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, ns=(0, 10**18 + age * 10**9))
 
 
 def run(index: Index, *paths: Path, prune: bool = False, settings: IngestSettings = SETTINGS) -> IngestReport:

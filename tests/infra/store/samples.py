@@ -6,6 +6,8 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.store.embeddings import Embedder
+from infra.store.index import Index
 from infra.store.records import Chunk, Document, Entry, Span, digest_of, embedded_text
 from infra.store.roots import scope_id
 from tests.tools.words import WordEmbedder
@@ -40,3 +42,22 @@ class CountingEmbedder(WordEmbedder):
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.asked += texts
         return super().embed(texts)
+
+
+CATS = entry(f"{ROOT}/cats.md", "Cats sleep all day.\nCats hunt mice.\nMice fear cats.", header="Cats")
+DOGS = entry(f"{ROOT}/pets/dogs.md", "Dogs bark.\nDogs chase cats.", header="Dogs")
+
+
+def snapshot(index: Index, embedder: Embedder) -> tuple[object, ...]:
+    """Everything readers can see, so that two indexes can be compared."""
+    documents = index.documents()
+    vector = embedder.embed(["cats and mice"])[0]
+    return (
+        documents,
+        [index.text_of(document.id) for document in documents],
+        index.counts(),
+        sorted((hit.window_id, round(hit.score, 5)) for hit in index.dense(vector, 100)),
+        sorted((hit.window_id, round(hit.score, 5)) for hit in index.sparse(["cat", "mice", "dog"], 100)),
+        index.idf(["cat", "dog", "bark", "nowher"]),
+        index.library.outbox(),
+    )
