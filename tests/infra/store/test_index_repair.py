@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from infra.errors import StoreError, StoreLocked
 from infra.settings import load_settings
 from infra.store.index import Index, tenant_folder
-from infra.store.records import Entry
+from infra.store.records import Counts, Entry
 from infra.store.roots import scope_id
 from infra.store.vectors import EdgeVectors
 from tests.infra.store.samples import CATS, DOGS, ROOT, CountingEmbedder, entry, snapshot
