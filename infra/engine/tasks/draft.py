@@ -88,7 +88,8 @@ def draft(task: TaskInput) -> dict[str, Any]:
     ]
     chosen = [claim for claims in found for claim in claims]
     missing = [_missing(ranking.asked, sources) for ranking, claims in zip(rankings, found, strict=True) if not claims]
-    claims = _bounded(dict.fromkeys(chosen), CHARS_PER_TOKEN * task.max_tokens)
+    once = {claim.text: claim for claim in reversed(chosen)}
+    claims = _bounded([claim for claim in chosen if once[claim.text] is claim], CHARS_PER_TOKEN * task.max_tokens)
     return {"claims": claims, "missing": " ".join(dict.fromkeys(missing))}
 
 
@@ -170,6 +171,8 @@ def _date_line(doc: str, sources: Sequence[Source]) -> list[Chosen]:
 
 def _missing(asked: Asked, sources: Sequence[Source]) -> str:
     """Say what was not found, and which names and numbers of the question stand nowhere."""
+    if not asked.text:
+        return "There was no question."
     held = frozenset[str]().union(*(source.context.union(*(u.terms for u in source.units)) for source in sources))
     words = [name for name in _NAMED.findall(asked.text) if (own := terms(name)) and held.isdisjoint(own)]
     shown = asked.text if len(asked.text) <= SHOWN_CHARS else f"{asked.text[:SHOWN_CHARS]}..."

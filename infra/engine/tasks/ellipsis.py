@@ -18,14 +18,13 @@ Rules, in plain words:
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile, takewhile
 
-from infra.engine.tasks.reference import FUNCTION_WORDS, names, noun_phrases, resolve
+from infra.engine.tasks.reference import is_noun, names, noun_phrases, resolve
 from infra.engine.tasks.words import (
     AUXILIARIES,
-    BASE_VERBS,
     MONTHS,
     ORDINALS,
-    PARTICIPLES,
     PREPOSITIONS,
     QUESTION_WORDS,
     WEEKDAYS,
@@ -56,7 +55,6 @@ _ABOUT = re.compile(
 _PREPOSITION = re.compile(rf"(?:{'|'.join(sorted(PREPOSITIONS, key=len, reverse=True))})\s+", re.IGNORECASE)
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 _WORD = re.compile(r"[^\s?!,;]+(?<![.])")
-_SLOT_WORDS = frozenset({"much", "many", "long", "often", "far", "big", "large", "old"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,19 +187,15 @@ def _same_kind(before: str, filler: str) -> Span | None:
         return _span_of(before, (alike or phrases)[0])
     if names(filler) and named:
         return _span_of(before, named[0])
+    if noun_phrases(filler):
+        return None
     return _plain_words(before) or next((_span_of(before, slot) for slot in [*phrases, *named]), None)
 
 
 def _plain_words(before: str) -> Span | None:
-    """The first run of words that are neither function words nor verbs nor names."""
-    run: list[re.Match[str]] = []
-    for match in _WORD.finditer(before):
-        word = match[0].lower()
-        if word in FUNCTION_WORDS | BASE_VERBS | PARTICIPLES | _SLOT_WORDS or names(match[0]) or word.endswith("ed"):
-            if run:
-                break
-        else:
-            run.append(match)
+    """The first run of plain nouns."""
+    words = dropwhile(lambda match: not is_noun(match[0]), _WORD.finditer(before))
+    run = list(takewhile(lambda match: is_noun(match[0]), words))
     return (run[0].start(), run[-1].end()) if run else None
 
 

@@ -5,8 +5,8 @@ Rules, in plain words:
 * A claim is supported when it stands in a marked source word for word; line breaks, upper and lower case, the shape of
   quotation marks and the mark at its end do not count.
 * Else it is supported when one to three neighbouring sentences of one marked source hold at least four fifths of its
-  terms, all its numbers and all its names (the source's context line counts for names), and negate exactly if the claim
-  does. The reason names the first of these that no stretch of the sources meets.
+  terms, all its numbers and all its names (the source's context line counts for names), and the one that holds most of
+  its terms negates exactly if the claim does. The reason names the first of these that no stretch of the sources meets.
 * A claim without a term, or whose marks name no source, is not supported.
 """
 
@@ -33,13 +33,34 @@ _MARKS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "‹": "
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Neighbouring sentences of one source: their terms and numbers, whether they negate, and the source's context."""
+class Sentence:
+    """A sentence's terms and numbers, and whether it holds a negation."""
 
     terms: frozenset[str]
     numbers: frozenset[str]
     negates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Neighbouring sentences of one source, with the terms of the source's context line."""
+
+    sentences: tuple[Sentence, ...]
     context: frozenset[str]
+
+    @property
+    def terms(self) -> frozenset[str]:
+        """The terms of all its sentences."""
+        return frozenset[str]().union(*(sentence.terms for sentence in self.sentences))
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        """The numbers of all its sentences."""
+        return frozenset[str]().union(*(sentence.numbers for sentence in self.sentences))
+
+    def negates(self, wanted: frozenset[str]) -> bool:
+        """Tell whether the sentence that holds most of ``wanted`` negates."""
+        return max(self.sentences, key=lambda sentence: len(sentence.terms & wanted)).negates
 
 
 def judge(task: TaskInput) -> dict[str, Any]:
@@ -77,7 +98,7 @@ def _covered(claim: str, windows: Sequence[Window]) -> tuple[bool, str]:
     left = [window for window in left if named <= window.terms | window.context]
     if not left:
         return False, "its names are not there"
-    if all(window.negates != negates for window in left):
+    if all(window.negates(wanted) != negates for window in left):
         return False, "the source says the opposite"
     return True, "the source says so in other words"
 
@@ -85,14 +106,11 @@ def _covered(claim: str, windows: Sequence[Window]) -> tuple[bool, str]:
 def _windows(source: Block) -> Iterator[Window]:
     """Give every run of one to ``SENTENCES`` sentences of ``source``."""
     context = frozenset(terms(source.attrs.get("context", "")))
-    sentences = [source.body[start:end] for start, end in split_sentences(source.body)]
-    parts = [Window(frozenset(terms(s)), _numbers(s), _negates(s), context) for s in sentences]
+    texts = [source.body[start:end] for start, end in split_sentences(source.body)]
+    sentences = [Sentence(frozenset(terms(text)), _numbers(text), _negates(text)) for text in texts]
     for size in range(1, SENTENCES + 1):
-        for n in range(len(parts) - size + 1):
-            run = parts[n : n + size]
-            found = frozenset[str]().union(*(part.terms for part in run))
-            numbers = frozenset[str]().union(*(part.numbers for part in run))
-            yield Window(found, numbers, any(part.negates for part in run), context)
+        for n in range(len(sentences) - size + 1):
+            yield Window(tuple(sentences[n : n + size]), context)
 
 
 def _numbers(text: str) -> frozenset[str]:

@@ -5,7 +5,7 @@ Rules, in plain words:
 * A name is a run of words with a capital or a digit among their letters (``Ann Miller``, ``JakeWatson``, ``FP8``); a
   function word that is capitalised because it begins a sentence is none.
 * A noun phrase is ``the``, ``a``, ``my``, ``our``, ``your`` and the words after it, at most five, as far as the next
-  function word, participle or mark, with an ``of ...`` behind it.
+  function word, participle or mark, or behind ``did``, ``will`` and such the next verb; with an ``of ...`` behind it.
 * he, she, his, her stand for the first name of the nearest text that has one (its subject, most often), except that
   him, her, them after a name stand for the first name that the question itself does not hold. Of he and she in one
   text the one that comes second stands for the last name.
@@ -22,12 +22,15 @@ Rules, in plain words:
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 from infra.engine.tasks.words import (
+    ADVERBS,
     AUXILIARIES,
     BASE_VERBS,
     CONJUNCTIONS,
     DETERMINERS,
+    IRREGULAR_PASTS,
     NEGATIONS,
     PARTICIPLES,
     PREPOSITIONS,
@@ -65,6 +68,9 @@ _JOINED_NAMES = re.compile(r"[A-Z][\w-]*(?: [A-Z][\w-]*)* and [A-Z][\w-]*(?: [A-
 _PHRASE_STARTS = frozenset({"the", "a", "an", "my", "our", "your"})
 _LONGEST_PHRASE = 5
 _LONGEST_RELATIVE = 6
+_BEFORE_VERBS = frozenset(
+    {"do", "does", "did", "will", "would", "can", "could", "shall", "should", "may", "might", "must"}
+)
 _OWNING = frozenset({"his", "hers", "its", "their", "theirs"})
 _OBJECTS = frozenset({"him", "her", "them"})
 
@@ -102,6 +108,14 @@ def resolve(question: str, context: Sequence[str], persons: Sequence[str] | None
     return _there(_things(question, context), context)
 
 
+def is_noun(word: str) -> bool:
+    """Tell whether ``word`` may be a plain noun: it is no function word, adverb, name or common form of a verb."""
+    plain = word.lower()
+    if plain in FUNCTION_WORDS | ADVERBS | PARTICIPLES | IRREGULAR_PASTS or plain.endswith("ed") or _is_name(word):
+        return False
+    return plain not in BASE_VERBS and plain.removesuffix("s") not in BASE_VERBS
+
+
 def _is_name(word: str) -> bool:
     if word.casefold() in FUNCTION_WORDS:
         return False
@@ -123,10 +137,11 @@ def _phrase_spans(text: str, *, with_of: bool) -> list[tuple[int, int]]:
 def _phrase_end(text: str, words: Sequence[re.Match[str]], index: int, *, with_of: bool) -> int:
     """Return the index of the phrase's last word; ``index`` itself where there is none after the article."""
     last = index
+    is_subject = index > 0 and words[index - 1][0].lower() in _BEFORE_VERBS
     for following in range(index + 1, min(index + 1 + _LONGEST_PHRASE, len(words))):
         word = words[following][0].lower()
         apart = text[words[following - 1].end() : words[following].start()].strip()
-        verb = last > index and (word in PARTICIPLES or re.fullmatch(r"[a-z]{2,}ed", word))
+        verb = last > index and (word in PARTICIPLES or word.endswith("ed") or (is_subject and word in BASE_VERBS))
         if apart or verb or word in FUNCTION_WORDS:
             break
         last = following
@@ -202,10 +217,10 @@ def _last_plain_words(text: str) -> str:
     """Return the last run of words that are neither function words nor verbs nor names."""
     runs: list[list[str]] = [[]]
     for word in [match[0] for match in _WORD.finditer(text)]:
-        if word.lower() in FUNCTION_WORDS | BASE_VERBS | PARTICIPLES or word.endswith("ed") or _is_name(word):
-            runs.append([])
-        else:
+        if is_noun(word):
             runs[-1].append(word)
+        else:
+            runs.append([])
     return " ".join(next((run for run in reversed(runs) if run), list[str]()))
 
 
@@ -218,11 +233,12 @@ def _pointed(question: str, context: Sequence[str]) -> str:
             return match[0]
         pattern = re.compile(rf"(?:[\w'’-]+\s+){{1,3}}{re.escape(noun)}s?\b", re.IGNORECASE)
         for text in context:
+            for phrase in noun_phrases(text):
+                if phrase.split(" of ")[0].lower().rstrip("s").endswith(f" {noun.lower()}"):
+                    return phrase
             if found := pattern.search(text):
-                words = found[0].split()
-                while len(words) > 1 and words[0].lower() in FUNCTION_WORDS:
-                    words.pop(0)
-                return f"the {' '.join(words)}" if len(words) > 1 else match[0]
+                words = list(takewhile(is_noun, reversed(found[0].split()[:-1])))[::-1]
+                return " ".join(["the", *words, found[0].split()[-1]]) if words else match[0]
         return match[0]
 
     return _POINTED.sub(stand_in, question)

@@ -1,7 +1,8 @@
 """Kinds of sentences: questions, suggestions, remarks.
 
 English grammar only (Quirk et al., chapter 11). A question ends in a question mark. A question in form may be a
-suggestion ("How about Friday at three?"): it states what is proposed. A remark is a question that gives nothing away:
+suggestion ("How about Friday at three?"): it states what is proposed ("What shall we do?" does
+not). A remark is a question that gives nothing away:
 it asks openly ("What do you think?") or has hardly any words of its own ("Any ideas?").
 """
 
@@ -28,7 +29,8 @@ def asks(sentence: str) -> bool:
 
 def is_suggestion(sentence: str) -> bool:
     """Tell whether ``sentence`` proposes something, whatever its form."""
-    return bool(_SUGGESTS.search(sentence))
+    match = _SUGGESTS.search(sentence)
+    return match is not None and not _OPEN.search(sentence[: match.start()])
 
 
 def is_remark(question: str) -> bool:

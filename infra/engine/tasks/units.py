@@ -7,6 +7,7 @@ states a date (``Time: 2026-11-13 13:00``) to its whole source.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from infra.engine.tasks.cutting import (
     cut,
@@ -129,7 +130,7 @@ def _pieces(texts: Sequence[str]) -> Iterator[Piece]:
     """
     shown = [text for text in texts if not (is_rule(text) or is_date_line(text))]
     heading = head = ""
-    for text, following in zip(shown, [*shown[1:], ""], strict=True):
+    for text, following in zip_longest(shown, shown[1:], fillvalue=""):
         row = is_row(text)
         if is_heading(text) and following:
             heading = text

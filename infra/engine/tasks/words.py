@@ -84,6 +84,11 @@ IRREGULAR_PASTS = _set("""
 """)
 """Past tenses that do not end in -ed."""
 
+ADVERBS = _set("""
+    now then just still yet already very too even only ever always often again soon today much many more most less few
+    really long far
+""")
+
 PARTICIPLES = _set("""
     been done made sent built bought brought found given taken written kept paid sold told said held left lost won met
     seen known begun broken chosen driven eaten fallen grown shown spoken worn put set cut
