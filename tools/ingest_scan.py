@@ -5,6 +5,7 @@ inside its root needs nothing: its target is read where it stands. Links that le
 and what cannot be listed are reported. Changes nothing and reads no content.
 """
 
+import errno
 import os
 import stat
 import time
@@ -117,8 +118,9 @@ def _entry(entry: "os.DirEntry[str]", root: str, folders: list[str]) -> Iterator
 def _link(entry: "os.DirEntry[str]", root: str) -> Iterator[Failure]:
     try:
         target = str(Path(entry.path).resolve(strict=True))
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or "it goes round in a circle"
+    except (OSError, RuntimeError) as error:  # a circle is a RuntimeError before Python 3.13, ELOOP from then on
+        circle = not isinstance(error, OSError) or error.errno == errno.ELOOP
+        reason = "it goes round in a circle" if circle else error.strerror
         yield Failure(entry.path, f"the link leads nowhere: {reason}")
         return
     if contains(target, entry.path):

@@ -41,9 +41,13 @@ class Database:
         self._lock = RLock()
         with self._mapped():
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            for pragma in _PRAGMAS:
-                self._connection.execute(pragma)
-            self._connection.executescript(schema)
+            try:
+                for pragma in _PRAGMAS:
+                    self._connection.execute(pragma)
+                self._connection.executescript(schema)
+            except BaseException:
+                self._connection.close()
+                raise
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """The rows of a query."""

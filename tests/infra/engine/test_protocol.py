@@ -236,7 +236,7 @@ def test_tools_nested_however_deep_are_taken_or_refused():
         reply = ask(engine, CHAT, b'{"messages":[{"role":"user","content":"hello"}],"tools":[' + offered + b"]}")
         said.add(reply.json.get("detail") or reply.json.get("error", {}).get("message") or "taken")
     assert said <= {"taken", "The request is nested too deeply.", "There was an error parsing the body"}
-    assert len(said) > 1
+    assert "taken" in said
 
 
 def test_a_body_of_another_type_is_refused():

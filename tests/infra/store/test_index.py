@@ -1,7 +1,7 @@
 """The index: what is stored can be found, quoted and named."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from tests.infra.store.samples import CATS, DOGS, ROOT, CountingEmbedder, entry
 
 
 @pytest.fixture
-def index(data_dir: Path) -> Index:
-    opened = Index.open(load_settings(data_dir=data_dir), CountingEmbedder())
-    opened.library.set_roots([ROOT])
-    return opened
+def index(data_dir: Path) -> Iterator[Index]:
+    with Index.open(load_settings(data_dir=data_dir), CountingEmbedder()) as opened:
+        opened.library.set_roots([ROOT])
+        yield opened
 
 
 def test_what_is_stored_is_found_by_meaning_and_by_words(index: Index) -> None:
