@@ -119,8 +119,9 @@ def _link(entry: "os.DirEntry[str]", root: str) -> Iterator[Failure]:
     try:
         target = str(Path(entry.path).resolve(strict=True))
     except (OSError, RuntimeError) as error:  # a circle is a RuntimeError before Python 3.13, ELOOP from then on
-        circle = not isinstance(error, OSError) or error.errno == errno.ELOOP
-        reason = "it goes round in a circle" if circle else error.strerror
+        reason = "it goes round in a circle"
+        if isinstance(error, OSError) and error.errno != errno.ELOOP:
+            reason = error.strerror
         yield Failure(entry.path, f"the link leads nowhere: {reason}")
         return
     if contains(target, entry.path):
