@@ -144,3 +144,10 @@ def test_threads_get_the_same_answers(retriever: Retriever):
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(found, [retriever] * len(queries), queries))
     assert answers == [found(retriever, query) for query in queries]
+
+
+def test_what_asks_for_a_figure_is_not_looked_for_in_the_answer(retriever: Retriever):
+    assert (
+        retriever.search("How expensive is the valve of the boiler?").signal
+        == retriever.search("How is the valve of the boiler?").signal
+    )
