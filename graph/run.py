@@ -128,9 +128,15 @@ def render(answer: dict[str, Any]) -> str:
     lines = [answer["answer"]]
     if answer["citations"]:
         lines.append("\nSources")
-        lines += [f'  [{c["label"]}] {c["doc"]} ({c["start"]}-{c["end"]}): "{c["quote"]}"' for c in answer["citations"]]
+        lines += [_source(citation) for citation in answer["citations"]]
     lines.append(f"\nAnswered by {answer['backend']['engine']}.")
     return "\n".join(lines)
+
+
+def _source(citation: dict[str, Any]) -> str:
+    """Return one source on one line; the exact words, line breaks included, are what ``--json`` is for."""
+    words = " ".join(citation["quote"].split())
+    return f'  [{citation["label"]}] {citation["doc"]} ({citation["start"]}-{citation["end"]}): "{words}"'
 
 
 def _ledger(console: Console, answer: dict[str, Any], note: str) -> None:
