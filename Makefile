@@ -26,7 +26,7 @@ help: ## this list
 
 ask: $(READY) ## Q="..." asks the documents under docs/ (or DOCS=folder)
 	@test -n "$$QUESTION" || { echo 'Ask with: make ask Q="How much memory does the KV cache need at 128K in FP8?"' >&2; exit 2; }
-	@$(BIN)/python -m graph.run --docs "$(DOCS)" -- "$$QUESTION"
+	@$(BIN)/python -m graph.run --docs "$(or $(DOCS),docs)" -- "$$QUESTION"
 
 test: $(READY) ## the tests, with branch coverage
 	@$(BIN)/pytest -q --cov --cov-report=term

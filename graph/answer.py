@@ -51,7 +51,7 @@ def answer_of(
     citations = citations_of(view)
     ordered = sorted(visits, key=lambda v: v.started)
     return {
-        "question": view.question.text,
+        "question": view.asked,
         "answer": text_of(view),
         "abstained": not direct and not citations,
         "citations": [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
@@ -31,8 +32,11 @@ class Asking(Protocol):
 class Line:
     """One question of a file."""
 
-    id: str
+    id: str | int
     question: str
+
+
+_LINE = TypeAdapter(Line)
 
 
 def read_questions(path: Path) -> list[Line]:
@@ -42,7 +46,7 @@ def read_questions(path: Path) -> list[Line]:
         ConfigurationError: the file cannot be read, or a line is not such an object; the message names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--questions {path}: {error}") from error
     found = [_line(path, number, text) for number, text in enumerate(lines, start=1) if text.strip()]
@@ -53,9 +57,8 @@ def read_questions(path: Path) -> list[Line]:
 
 def _line(path: Path, number: int, text: str) -> Line:
     try:
-        data = json.loads(text)
-        return Line(str(data["id"]), str(data["question"]))
-    except (ValueError, KeyError, TypeError) as error:
+        return _LINE.validate_json(text)
+    except ValidationError as error:
         raise ConfigurationError(f'--questions {path}, line {number}: not a {{"id", "question"}} object') from error
 
 
@@ -83,12 +86,13 @@ async def run_batch(session: Asking, batch: Batch) -> int:
     kept = _answered(batch.out) if batch.resume else {}
     left = [line for line in batch.questions if line.id not in kept]
     try:
-        with batch.out.open("w", encoding="utf-8") as file:
-            file.writelines(f"{text}\n" for text in kept.values())
-            file.flush()
+        fresh = batch.out.with_name(f"{batch.out.name}.part")
+        fresh.write_text("".join(f"{text}\n" for text in kept.values()), encoding="utf-8")
+        fresh.replace(batch.out)  # a kill here leaves what was there before, or all of what is kept
+        with batch.out.open("a", encoding="utf-8") as file:
             return await _run(session, batch, left, file)
     except OSError as error:
-        raise StoreError(f"--out {batch.out}: {error}") from error
+        raise StoreError(f"--out {batch.out}: {error.strerror or error}") from error
 
 
 async def _run(session: Asking, batch: Batch, left: Sequence[Line], file: TextIO) -> int:
@@ -123,16 +127,16 @@ def _write(file: TextIO, result: dict[str, Any], progress: Progress, bar: TaskID
     progress.advance(bar)
 
 
-def _answered(out: Path) -> dict[str, str]:
+def _answered(out: Path) -> dict[str | int, str]:
     """Return the whole lines of an earlier run that carry an answer; a last line cut by a kill is dropped."""
     if not out.exists():
         return {}
-    kept: dict[str, str] = {}
-    for text in out.read_text(encoding="utf-8").splitlines():
+    kept: dict[str | int, str] = {}
+    for text in out.read_text(encoding="utf-8").split("\n"):
         try:
             data = json.loads(text)
-        except ValueError:
+            if "error" not in data:
+                kept[data["id"]] = text
+        except (ValueError, TypeError, KeyError):
             continue
-        if "error" not in data:
-            kept[str(data["id"])] = text
     return kept

@@ -6,6 +6,7 @@ kept in ``.langgraph_api/`` of the working directory.
 
 import os
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ QUIET = {
     "LANGGRAPH_NO_VERSION_CHECK": "1",
     "LANGSMITH_TRACING": "false",
     "LANGCHAIN_TRACING_V2": "false",
+    "ORT_DISABLE_TELEMETRY": "1",
     "LANGGRAPH_STRICT_MSGPACK": "true",
 }
 """Environment under which the server contacts nobody and loads only the state's own types."""
@@ -33,11 +35,22 @@ def dev(
 ) -> None:
     """Serve the graph for Studio and the LangGraph API on http://127.0.0.1:PORT, with no outside connection."""
     try:
+        check_free(port)
         command = command_line(port, config)
     except ConfigurationError as error:
         typer.echo(f"docmind: {error}", err=True)
         raise typer.Exit(2) from error
     os.execvpe(command[0], command, os.environ | QUIET)
+
+
+def check_free(port: int) -> None:
+    """Raise ConfigurationError for a port in use: the server would take another one without saying so plainly."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigurationError(f"Port {port} is in use; choose another with --port.") from error
 
 
 def command_line(port: int, config: Path) -> list[str]:

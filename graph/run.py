@@ -37,7 +37,9 @@ def ask(  # noqa: PLR0913 - a command's options
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     thread: Annotated[str | None, typer.Option(help="Continue the conversation of this name.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Whose documents; tenants never mix.")] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do not use remembered answers.")] = False,  # noqa: ARG001 - part of the contract; there is no answer cache yet
+    no_cache: Annotated[  # noqa: ARG001 - part of the contract
+        bool, typer.Option("--no-cache", help="Do not use remembered answers (there is no answer cache yet).")
+    ] = False,
     backend: Annotated[str | None, typer.Option(help="auto, vllm or engine.")] = None,
     questions: Annotated[
         Path | None, typer.Option(help='A file with a {"id", "question"} object a line; needs --out.')
@@ -60,6 +62,8 @@ def ask(  # noqa: PLR0913 - a command's options
         set_up_logging(settings.log_level)
         console = Console(stderr=True)
         if questions or out:
+            if thread is not None:
+                raise ConfigurationError("--thread is for one question; the questions of a file stand alone.")
             files = _both(question, questions, out)
             code = _many(settings, docs, files, console, concurrency, resume=resume)
         else:
@@ -83,6 +87,12 @@ def _text(question: str | None, settings: Settings) -> str:
 def _both(question: str | None, questions: Path | None, out: Path | None) -> tuple[Path, Path]:
     if question is not None or questions is None or out is None:
         raise ConfigurationError("--questions FILE and --out FILE go together, without a question of their own.")
+    if out.resolve() == questions.resolve():
+        raise ConfigurationError(
+            "--out must not be the file of --questions: the answers would overwrite the questions."
+        )
+    if out.is_dir() or not out.parent.is_dir():
+        raise ConfigurationError(f"--out {out}: give a file in a folder that exists.")
     return questions, out
 
 

@@ -61,7 +61,7 @@ def prepare(resources: Resources, docs: Sequence[Path] | None, console: Console)
             progress=lambda name, done, total: status.update(f"Reading documents {done}/{total} {name}"),
         )
     for failure in report.failed:
-        console.print(f"not read: {failure.path}: {failure.error}", style="yellow", markup=False)
+        console.print(f"not read: {failure.path}: {failure.error}", style="yellow", markup=False, soft_wrap=True)
     roots = [str(path.resolve()) for path in docs]
     if index.counts(roots).documents == 0:
         raise ConfigurationError(f"No readable documents under {', '.join(map(str, docs))}.")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
 OPTION = "--docs"
@@ -24,6 +25,8 @@ def spread(args: Sequence[str]) -> Iterator[str]:
         if word == "--":
             yield from args[position:]
             return
+        if expected and not word.strip():
+            raise typer.BadParameter(f"{OPTION} needs a path; it was given an empty one.")
         if inside and not word.startswith("-") and Path(word).exists():
             yield from (OPTION, word)
             continue

@@ -11,6 +11,7 @@ from graph.bench import citations as citations_bench
 from graph.bench.report import show
 from infra.errors import DocMindError
 from infra.settings import load_settings
+from tools.arguments import DocsCommand
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -28,7 +29,7 @@ def answers(
         show("Answers over LiHua-World", answers_bench.run(settings, data, out, concurrency=concurrency))
 
 
-@app.command()
+@app.command(cls=DocsCommand)
 def citations(
     answers: Annotated[Path, typer.Option(help="Answers, one JSON object a line, as --out or --json writes them.")],
     docs: Annotated[list[Path], typer.Option(help="The roots they were answered from.")],

@@ -63,7 +63,8 @@ class _Texts:
         if doc not in self._known:
             file = self._roots[0] / doc if len(self._roots) == 1 else None
             plain = file is not None and file.suffix in PLAIN and file.is_file()
-            self._known[doc] = _decoded(file) if plain and file else self._extracted(doc)
+            read = _decoded(file) if plain and file else None
+            self._known[doc] = read if read is not None else self._extracted(doc)
         return self._known[doc]
 
     def _extracted(self, doc: str) -> str | None:
@@ -74,5 +75,9 @@ class _Texts:
             index.close()
 
 
-def _decoded(file: Path) -> str:
-    return file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+def _decoded(file: Path) -> str | None:
+    """Return a UTF-8 file's text, line ends made one; None for another encoding, which ingestion has to detect."""
+    try:
+        return file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError:
+        return None

@@ -66,8 +66,8 @@ async def test_a_place_that_cannot_be_written_is_said_in_one_line(tmp_path: Path
 
 def test_questions_are_read_by_line_and_blank_lines_skipped(tmp_path: Path) -> None:
     file = tmp_path / "q.jsonl"
-    file.write_text('{"id": 1, "question": "Who?"}\n\n{"id": "2", "question": "When?"}\n', encoding="utf-8")
-    assert read_questions(file) == [Line("1", "Who?"), Line("2", "When?")]
+    file.write_text('{"id": 1, "question": "Who?"}\n\n{"id": "2", "question": "When?"}\n', encoding="utf-8-sig")
+    assert read_questions(file) == [Line(1, "Who?"), Line("2", "When?")]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,7 @@ def test_questions_are_read_by_line_and_blank_lines_skipped(tmp_path: Path) -> N
         ('{"id": 1, "question": "Who?"}\nnonsense\n', r'line 2: not a \{"id", "question"\} object'),
         ('["id"]\n', "line 1: not a"),
         ('{"id": 1}\n', "line 1: not a"),
+        ('{"id": 1, "question": 5}\n', "line 1: not a"),
         ('{"id": 1, "question": "a"}\n{"id": 1, "question": "b"}\n', "two lines have the same id"),
     ],
 )
@@ -92,3 +93,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.jsonl").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(ConfigurationError, match=r"latin\.jsonl"):
         read_questions(tmp_path / "latin.jsonl")
+
+
+async def test_an_answer_with_a_line_separator_in_it_stays_one_line_when_resumed(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text('{"id": "a", "answer": "one\u2028two"}\n5\n', encoding="utf-8")
+    session = SmallSession()
+    await run_batch(session, Batch([Line("a", "Who?"), Line("c", "When?")], None, out, resume=True))
+    assert [ask.text for ask in session.asked] == ["When?"]
+    assert '"one\u2028two"' in out.read_text(encoding="utf-8")

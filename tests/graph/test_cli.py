@@ -1,5 +1,6 @@
 """The one command: what it lists, what it loads, how it passes arguments on."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from graph.cli import DOORS, main
-from graph.dev import QUIET, command_line
+from graph.dev import QUIET, check_free, command_line
 from graph.run import app as ask_app
 from infra.errors import ConfigurationError
 
@@ -45,6 +46,10 @@ def test_every_door_explains_itself(name: str) -> None:
         (["--questions", "q.jsonl"], "--questions FILE and --out FILE go together"),
         (["Who?", "--questions", "q.jsonl", "--out", "a.jsonl"], "go together, without a question"),
         (["--questions", "/nowhere/q.jsonl", "--out", "a.jsonl"], "--questions /nowhere/q.jsonl"),
+        (["--questions", "a.jsonl", "--out", "./a.jsonl"], "--out must not be the file of --questions"),
+        (["--questions", "q.jsonl", "--out", "/nowhere/a.jsonl"], "give a file in a folder that exists"),
+        (["--questions", "q.jsonl", "--out", "a.jsonl", "--thread", "t"], "--thread is for one question"),
+        (["Who?", "--docs", ""], "--docs needs a path"),
     ],
 )
 def test_wrong_use_ends_with_code_2_and_one_line_that_says_what_to_do(arguments: list[str], message: str) -> None:
@@ -60,6 +65,14 @@ def test_the_server_is_started_on_loopback_with_nothing_reported(tmp_path: Path)
     command = command_line(2024, config)
     assert command[1:] == ["dev", "--host", "127.0.0.1", "--port", "2024", "--config", str(config), "--no-browser"]
     assert QUIET["LANGGRAPH_CLI_NO_ANALYTICS"] == QUIET["LANGGRAPH_NO_VERSION_CHECK"] == "1"
+
+
+def test_a_port_in_use_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigurationError, match="is in use; choose another with --port"):
+            check_free(taken.getsockname()[1])
 
 
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:

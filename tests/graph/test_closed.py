@@ -46,6 +46,19 @@ def test_the_refusal_itself_works(tmp_path: Path) -> None:
     assert attempts(tmp_path) == ["look up 192.0.2.1"]
 
 
+def test_the_runtime_of_the_embedding_model_is_told_to_report_nothing(tmp_path: Path) -> None:
+    told = (
+        "import os, sys; import infra.store.embeddings;"
+        "print('onnxruntime' in sys.modules, os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    assert run(tmp_path, "-c", told).stdout == "True 1\n"
+    home = tmp_path / "home"
+    environment = closed_environment(tmp_path, HOME=str(home), XDG_CACHE_HOME=str(home / "cache"))
+    command = [sys.executable, "-m", "tools.ingest", "docs"]
+    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=True)
+    assert list(home.rglob("*onnxruntime*")) == []
+
+
 def test_ingest_and_ask_contact_nobody(tmp_path: Path) -> None:
     ingested = run(tmp_path, "-m", "tools.ingest", "docs", "--json")
     assert ingested.returncode == 0, ingested.stderr
