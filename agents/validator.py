@@ -15,6 +15,7 @@ from agents.synthesizer import Case, Claim, Draft, case_messages
 from infra.llm.ask import UnreadableReply, ask
 from infra.llm.prompt import load
 from infra.text.blocks import block
+from infra.text.sentences import split_sentences
 from tools.citations import Citation, best_quote, locate
 from tools.evidence import Passage
 
@@ -95,7 +96,7 @@ async def validate(case: Case, draft: Draft, model: BaseChatModel) -> Verdict:
 def _check(claim: Claim, passages: dict[str, Passage]) -> _Checked:
     """Find each mark's words in its passage: the claim itself, the quote given, or the sentence that carries it."""
     citations: list[Citation] = []
-    verbatim = False
+    copied: list[Citation] = []
     for n, mark in enumerate(dict.fromkeys(claim.marks)):
         passage = passages.get(mark)
         if passage is None:
@@ -104,9 +105,20 @@ def _check(claim: Claim, passages: dict[str, Passage]) -> _Checked:
         quote = claim.quotes[n] if n < len(claim.quotes) else ""
         span = whole or (locate(quote, passage) if quote.strip() else None) or best_quote(claim.text, passage)
         if span is not None:
-            verbatim = verbatim or whole is not None
             citations.append(_citation(mark, passage, span))
-    return _Checked(claim, citations, verbatim)
+        if whole is not None and _is_sentences(whole, passage):
+            copied.append(citations[-1])
+    return _Checked(claim, copied or citations, bool(copied))
+
+
+def _is_sentences(span: tuple[int, int], passage: Passage) -> bool:
+    """Tell whether a span is whole sentences: part of one may have lost what negates it."""
+    grid = split_sentences(passage.text)
+    start, end = span[0] - passage.start, span[1] - passage.start
+    bare = {
+        last - len(words) + len(words.rstrip(" .!?")) for first, last in grid if (words := passage.text[first:last])
+    }
+    return start in {first for first, _ in grid} and end in {last for _, last in grid} | bare
 
 
 def _citation(mark: str, passage: Passage, span: tuple[int, int]) -> Citation:
@@ -114,18 +126,18 @@ def _citation(mark: str, passage: Passage, span: tuple[int, int]) -> Citation:
     return Citation(mark, passage.doc, start, end, passage.text[start - passage.start : end - passage.start])
 
 
-def _objection(item: _Checked, judged: dict[str, Judgement]) -> str | None:
+def _objection(item: _Checked, judged: dict[int, Judgement]) -> str | None:
     if not item.citations:
         return "its words do not stand in the passages it cites"
     if item.verbatim:
         return None
-    judgement = judged.get(item.claim.text)
+    judgement = judged.get(id(item))
     if judgement is None:
         return "it was not judged"
     return None if judgement.supported else judgement.reason or "the cited passages do not say so"
 
 
-async def _judge(case: Case, claims: Sequence[_Checked], model: BaseChatModel) -> dict[str, Judgement]:
+async def _judge(case: Case, claims: Sequence[_Checked], model: BaseChatModel) -> dict[int, Judgement]:
     """Ask the model about the claims that code cannot decide; an unreadable judgement accepts none."""
     shown = [
         block("claim", c.claim.text, id=str(n), marks=" ".join(x.label for x in c.citations))
@@ -135,5 +147,6 @@ async def _judge(case: Case, claims: Sequence[_Checked], model: BaseChatModel) -
         reply = await ask(model, case_messages(PROMPT, case, *shown), Judgements, task="judge")
     except UnreadableReply:
         return {}
-    texts = {str(n): c.claim.text for n, c in enumerate(claims, start=1)}
-    return {texts[j.claim]: j for j in reply.value.judgements if j.claim in texts}
+    numbered = {str(n): id(c) for n, c in enumerate(claims, start=1)}
+    ordered = sorted(reply.value.judgements, key=lambda j: not j.supported)  # a claim judged twice: the refusal stands
+    return {numbered[j.claim]: j for j in ordered if j.claim in numbered}

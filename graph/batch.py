@@ -86,10 +86,11 @@ async def run_batch(session: Asking, batch: Batch) -> int:
     kept = _answered(batch.out) if batch.resume else {}
     left = [line for line in batch.questions if line.id not in kept]
     try:
-        fresh = batch.out.with_name(f"{batch.out.name}.part")
-        fresh.write_text("".join(f"{text}\n" for text in kept.values()), encoding="utf-8")
-        fresh.replace(batch.out)  # a kill here leaves what was there before, or all of what is kept
-        with batch.out.open("a", encoding="utf-8") as file:
+        if kept:
+            fresh = batch.out.resolve().with_name(f"{batch.out.name}.part")
+            fresh.write_text("".join(f"{text}\n" for text in kept.values()), encoding="utf-8")
+            fresh.replace(batch.out.resolve())  # a kill here leaves what was there before, or all of what is kept
+        with batch.out.open("a" if kept else "w", encoding="utf-8") as file:
             return await _run(session, batch, left, file)
     except OSError as error:
         raise StoreError(f"--out {batch.out}: {error.strerror or error}") from error

@@ -45,10 +45,10 @@ def decide(view: View, limits: Limits) -> Decision:
     if view.route.kind == "direct":
         return _end("router")
     if view.route.kind == "compound" and view.plan is None:
-        return _go("planner", "plan", "retrieval")
+        return _go("planner", "plan")
     if ready := view.ready():
         chosen = tuple(Handoff("retrieval", step.id) for step in ready[: limits.max_parallel])
-        return Decision(chosen, frozenset({"retrieval", "synthesizer"} if view.findings else {"retrieval"}))
+        return Decision(chosen, frozenset({"retrieval"}))
     return _after_retrieval(view, limits)
 
 
@@ -67,8 +67,8 @@ def _after_retrieval(view: View, limits: Limits) -> Decision:
     return _end("validator")
 
 
-def _go(agent: Agent, task: str, *others: Agent) -> Decision:
-    return Decision((Handoff(agent, task),), frozenset({agent, *others}))
+def _go(agent: Agent, task: str) -> Decision:
+    return Decision((Handoff(agent, task),), frozenset({agent}))
 
 
 def _end(forward: Agent) -> Decision:

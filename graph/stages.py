@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
@@ -55,7 +56,7 @@ class Stages:
         turn = int(before.id.split("-", 1)[0]) + 1 if before else 1
         context = get_runtime(Context).context
         question = Question(
-            id=f"{turn:06d}-{messages[-1].id}",
+            id=f"{turn:06d}-{uuid4().hex}",
             thread=str(config.get("configurable", {}).get("thread_id", "")),
             text=text,
             history=_history(messages[:-1]),
@@ -74,7 +75,7 @@ class Stages:
             tokens_before=sum(n.tokens_before for n in notes),
             tokens_after=sum(n.tokens_after for n in notes),
         )
-        key = f"{view.question.id}/{len(state.get('compressions', {})) + 1:03d}"
+        key = f"{view.question.id}/{len(_own(state, view)) + 1:03d}"
         replaced = [AIMessage(n.text, name=m.name, id=m.id) for n, m in zip(notes, stage, strict=True) if n.shortened]
         return {"compressions": {key: packed(entry)}, "messages": replaced}
 
@@ -101,6 +102,10 @@ def asked(messages: Sequence[AnyMessage], longest: int) -> str:
             f"The question has {len(text):,} characters, {longest:,} are allowed; DOCMIND_MAX_QUESTION_CHARS decides."
         )
     return text
+
+
+def _own(state: State, view: View) -> list[str]:
+    return [key for key in state.get("compressions", {}) if key.startswith(f"{view.question.id}/")]
 
 
 def _history(messages: Sequence[AnyMessage]) -> list[Turn]:

@@ -30,7 +30,7 @@ Json = dict[str, Any]
 class Question(BaseModel):
     """The question being worked on.
 
-    ``id`` is ``<turn, six digits>-<message id>``: ids of later turns sort after earlier ones.
+    ``id`` is ``<turn, six digits>-<random hex>``: ids of later turns sort after earlier ones.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -193,7 +193,7 @@ def _speak(decision: Decision) -> AIMessage:
 def _settle(reply: AIMessage, decision: Decision) -> AIMessage:
     """Keep the hand-offs of ``reply`` that the options allow; where none is left the decision stands."""
     chosen = [h for h in map(_handoff, reply.tool_calls) if h.agent in decision.options]
-    distinct = tuple(dict.fromkeys(chosen))
+    distinct = tuple({(h.agent, h.task if h.agent == "retrieval" else ""): h for h in chosen}.values())
     return _speak(Decision(distinct, decision.options)) if distinct else _speak(decision)
 
 

@@ -58,3 +58,17 @@ def test_the_validators_prompt_begins_as_the_synthesizers() -> None:
     assert judged[0] == drafted[0]
     shared = drafted[1].text.index(DRAFT_PROMPT.task)
     assert judged[1].text[:shared] == drafted[1].text[:shared]
+
+
+async def test_a_piece_of_a_sentence_may_have_lost_its_negation_and_is_judged() -> None:
+    case = Case("Was it sold?", single("Was it sold?"), [evidence("It is not true that Ann Miller sold the bakery.")])
+    model, server = scripted({"judgements": [{"claim": "1", "supported": False, "reason": "the opposite"}]})
+    verdict = await validate(case, Draft(claims=[Claim(text="Ann Miller sold the bakery.", marks=["E1"])]), model)
+    assert len(server.chats) == 1
+    assert verdict.accepted == []
+
+
+async def test_a_claim_judged_both_ways_is_refused() -> None:
+    claim = Claim(text="The bakery has been open since May 2021.", marks=["E1"], quotes=[OPENED])
+    both = [{"claim": "1", "supported": supported, "reason": "so"} for supported in (False, True)]
+    assert (await verdict_on(claim, {"judgements": both})).accepted == []
