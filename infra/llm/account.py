@@ -21,7 +21,7 @@ from infra.errors import BackendError, BudgetExceeded
 from infra.llm.budget import Budget
 from infra.llm.endpoint import Backend, Clients
 from infra.llm.failures import Diagnose, Failure, one_line, translated
-from infra.llm.ledger import Call, Ledger, Outcome, Scope
+from infra.llm.ledger import Attempt, Call, Ledger, Outcome, Scope
 from infra.llm.tokens import TokenCounter
 from infra.llm.window import Fitted, Window
 
@@ -71,7 +71,7 @@ class CallAccount:
         self._scope = scope
         self._diagnose = diagnose
         self._started = time.perf_counter()
-        self._tries = 0
+        self._attempts: list[Attempt] = []
         self._fitted: Fitted | None = None
         self._usage: Usage | None = None
         self._failure: Failure | None = None
@@ -86,12 +86,13 @@ class CallAccount:
         self._desk.ledger.record(
             Call(
                 scope=self._scope,
+                backend=self._desk.backend.name,
                 model=self._desk.backend.model,
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
                 cached_tokens=usage.cached_tokens,
                 seconds=time.perf_counter() - self._started,
-                tries=self._tries,
+                attempts=tuple(self._attempts),
                 outcome=self._outcome(error),
                 counted_tokens=self._fitted.prompt_tokens if self._fitted else 0,
                 dropped=self._fitted.dropped if self._fitted else (),
@@ -141,8 +142,8 @@ class CallAccount:
         if self._fitted is None:
             raise RuntimeError("a call must be fitted before it is sent")
         tokens = self._fitted.prompt_tokens + replies * self._fitted.reply_tokens
-        reservation = self._desk.budget.reserve(self._scope.question_id, tokens, retry=self._tries > 0)
-        self._tries += 1
+        reservation = self._desk.budget.reserve(self._scope.question_id, tokens, retry=bool(self._attempts))
+        began = time.perf_counter()
         self._usage = self._failure = None
         try:
             with translated(self._diagnose, self._desk.backend):
@@ -151,7 +152,14 @@ class CallAccount:
             self._failure = self._cause_of(error)
             raise
         finally:
+            self._attempts.append(self._attempt(time.perf_counter() - began))
             self._desk.budget.settle(reservation, self._tokens_used())
+
+    def _attempt(self, seconds: float) -> Attempt:
+        failure = self._failure
+        return (
+            Attempt(seconds, failure.kind, failure.status, one_line(failure.message)) if failure else Attempt(seconds)
+        )
 
     def _tokens_used(self) -> int | None:
         if self._usage is not None:
@@ -169,4 +177,4 @@ class CallAccount:
     def _outcome(self, error: BaseException | None) -> Outcome:
         if error is None:
             return "ok"
-        return "refused" if isinstance(error, BudgetExceeded) and self._tries == 0 else "failed"
+        return "refused" if isinstance(error, BudgetExceeded) and not self._attempts else "failed"

@@ -89,8 +89,8 @@ def build_chat(
     key = settings.vllm.api_key if backend.name == "vllm" else SecretStr("none")
     clients = open_clients(
         transports,
-        connect_seconds=settings.vllm.connect_seconds,
-        call_seconds=settings.vllm.call_seconds,
+        connect_seconds=settings.calls.connect_seconds,
+        call_seconds=settings.calls.first_token_seconds,
         api_key=key.get_secret_value(),
     )
     window = Window(
@@ -106,7 +106,7 @@ def build_chat(
 
 def _vllm(settings: Settings, transports: Transports | None) -> Backend:
     vllm = settings.vllm
-    patience = PROBE_SECONDS if settings.backend == "auto" else vllm.connect_seconds
+    patience = PROBE_SECONDS if settings.backend == "auto" else settings.calls.connect_seconds
     clients = open_clients(
         transports, connect_seconds=patience, call_seconds=patience, api_key=vllm.api_key.get_secret_value()
     )

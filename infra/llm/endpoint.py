@@ -7,11 +7,32 @@ and redirects never followed: the only address contacted is the configured one.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import httpx2
 
-BackendKind = Literal["vllm", "engine"]
+from infra.settings import BackendKind
+
+Counting = Literal["vllm", "llamacpp", "none"]
+"""How a server counts tokens: vLLM's /tokenize; llama.cpp's /apply-template and /tokenize; not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a server can do; None: not known, it has not said and was not asked yet.
+
+    Attributes:
+        tools: it takes tools and calls them.
+        parallel_calls: it may call several in one reply.
+        json_schema: it holds a reply to a JSON schema.
+        cached_tokens: it reports how much of a prompt it had in its cache.
+    """
+
+    tools: bool | None = None
+    parallel_calls: bool | None = None
+    json_schema: bool | None = None
+    cached_tokens: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +45,9 @@ class Backend:
         engine: what answers, in words (``vllm 0.32.0``, ``embedded engine (extractive, no language model)``).
         context_window: tokens of prompt and reply together: the smaller of the server's figure and the settings'.
         base_url: where its OpenAI API answers, ending in ``/v1``.
+        counting: how it counts tokens.
+        abilities: what it can do, as far as it said so.
+        tokenizer: folder with its tokenizer and chat template on this machine, where there is one.
         note: how it came to be chosen, fit to be shown; empty when there is nothing to say.
     """
 
@@ -32,6 +56,9 @@ class Backend:
     engine: str
     context_window: int
     base_url: str
+    counting: Counting = "vllm"
+    abilities: Abilities = field(default_factory=Abilities)
+    tokenizer: Path | None = None
     note: str = ""
 
     @property

@@ -8,16 +8,14 @@ the vendor's door, in `infra.llm.guard`; HTTP statuses are vLLM's and OpenAI's.
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 from infra.errors import BackendError, BackendUnavailable
 from infra.llm.endpoint import Backend
+from infra.llm.ledger import FailureKind
 
 MAX_MESSAGE_CHARS = 240
 _PASSING_STATUSES = (408, 429)
 _FIRST_SERVER_ERROR = 500
-
-FailureKind = Literal["unreachable", "timeout", "status", "broken", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,8 @@ def explain(failure: Failure, backend: Backend) -> BackendError:
             return BackendUnavailable(f"{who} cannot be reached ({said}); {_start_hint(backend)}")
         case "timeout":
             return BackendUnavailable(
-                f"{who} did not answer in time ({said}); raise DOCMIND_VLLM__CALL_SECONDS or {_start_hint(backend)}"
+                f"{who} did not answer in time ({said}); "
+                f"raise DOCMIND_CALLS__FIRST_TOKEN_SECONDS or {_start_hint(backend)}"
             )
         case "status":
             return BackendError(f"{who} answered {failure.status}: {said}; {_status_hint(failure, backend)}")

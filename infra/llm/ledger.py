@@ -6,11 +6,14 @@ for calls that were refused or failed.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal
 
 Outcome = Literal["ok", "refused", "failed"]
+FailureKind = Literal["unreachable", "timeout", "status", "broken", "unreadable"]
+RemarkKind = Literal["repair", "fallback", "failover", "step_down", "budget"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +26,87 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request that left.
+
+    Attributes:
+        seconds: from its start to its end.
+        failure: what went wrong; None: nothing.
+        status: HTTP status of a refusal.
+        error: the failure in one line; empty where there was none.
+    """
+
+    seconds: float
+    failure: FailureKind | None = None
+    status: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What happened beside the calls, on a scope's account.
+
+    Attributes:
+        scope: on whose account.
+        kind: ``repair`` a reply had to be asked for again; ``fallback`` rules answered for the model; ``failover``
+            another back end took over; ``step_down`` a server refused a form and was asked in a plainer one;
+            ``budget`` a budget ended the model's part.
+        detail: one line for a person.
+    """
+
+    scope: Scope
+    kind: RemarkKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One model call, as it went.
 
     Attributes:
         scope: on whose account it went.
+        backend: name of the back end.
         model: name of the model asked.
         prompt_tokens: as the server reported them; 0 where it reported none.
         completion_tokens: as the server reported them; 0 where it reported none.
         cached_tokens: prompt tokens the server took from its prefix cache, as it reported them.
         seconds: wall time from the first count to the end, waits between tries included.
-        tries: requests that left; 0 for a refused call.
+        attempts: the requests that left, in order; none for a refused call.
+        first_token_seconds: from the last request's start to the first word of its reply; None where it is not known.
         outcome: ``refused`` never left, ``failed`` left and brought nothing.
         counted_tokens: prompt tokens counted before it left (of the prompt that was sent).
+        exact: whether `counted_tokens` is exact or an upper estimate.
         dropped: ids of the evidence blocks left out so that it fits, best rank first.
+        cut_tokens: tokens of a history or a long text left out so that it fits.
         error: why it was refused or failed, one line; empty otherwise.
     """
 
     scope: Scope
+    backend: str
     model: str
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
     seconds: float
-    tries: int
+    attempts: tuple[Attempt, ...]
     outcome: Outcome
     counted_tokens: int
+    exact: bool = True
+    first_token_seconds: float | None = None
     dropped: tuple[str, ...] = ()
+    cut_tokens: int = 0
     error: str = ""
+
+    @property
+    def tries(self) -> int:
+        """How many requests left."""
+        return len(self.attempts)
+
+
+@dataclass(slots=True)
+class _Page:
+    calls: list[Call] = field(default_factory=list[Call])
+    remarks: list[Remark] = field(default_factory=list[Remark])
 
 
 class Ledger:
@@ -58,31 +114,53 @@ class Ledger:
 
     Args:
         max_questions: questions kept; beyond that the one written to longest ago is forgotten.
-        max_calls: entries kept for one question; beyond that its oldest are forgotten.
+        max_calls: entries, and remarks, kept for one question; beyond that its oldest are forgotten.
+        listener: told of every call as it is entered; must not wait.
     """
 
-    def __init__(self, *, max_questions: int = 1024, max_calls: int = 1024) -> None:
+    def __init__(
+        self, *, max_questions: int = 1024, max_calls: int = 1024, listener: Callable[[Call], None] | None = None
+    ) -> None:
         self._lock = Lock()
-        self._questions: OrderedDict[str, list[Call]] = OrderedDict()
+        self._pages: OrderedDict[str, _Page] = OrderedDict()
         self._max_questions = max_questions
         self._max_calls = max_calls
+        self._listener = listener
 
     def record(self, call: Call) -> None:
         """Enter one call under its question."""
         with self._lock:
-            calls = self._questions.setdefault(call.scope.question_id, [])
+            calls = self._page(call.scope.question_id).calls
             calls.append(call)
             del calls[: -self._max_calls]
-            self._questions.move_to_end(call.scope.question_id)
-            while len(self._questions) > self._max_questions:
-                self._questions.popitem(last=False)
+        if self._listener is not None:
+            self._listener(call)
+
+    def remark(self, remark: Remark) -> None:
+        """Note what happened beside the calls."""
+        with self._lock:
+            remarks = self._page(remark.scope.question_id).remarks
+            remarks.append(remark)
+            del remarks[: -self._max_calls]
 
     def calls(self, question_id: str) -> list[Call]:
         """Return the entries of one question, oldest first; none for a question that is not known."""
         with self._lock:
-            return list(self._questions.get(question_id, ()))
+            return list(self._pages.get(question_id, _Page()).calls)
+
+    def remarks(self, question_id: str) -> list[Remark]:
+        """Return the remarks on one question, oldest first."""
+        with self._lock:
+            return list(self._pages.get(question_id, _Page()).remarks)
 
     def forget(self, question_id: str) -> None:
         """Drop the entries of one question."""
         with self._lock:
-            self._questions.pop(question_id, None)
+            self._pages.pop(question_id, None)
+
+    def _page(self, question_id: str) -> _Page:
+        page = self._pages.setdefault(question_id, _Page())
+        self._pages.move_to_end(question_id)
+        while len(self._pages) > self._max_questions:
+            self._pages.popitem(last=False)
+        return page

@@ -37,17 +37,19 @@ async def test_a_call_leaves_one_whole_ledger_entry() -> None:
     assert b.calls == [
         Call(
             scope=SCOPE,
+            backend="vllm",
             model="scripted",
             prompt_tokens=6,
             completion_tokens=2,
             cached_tokens=3,
             seconds=b.call.seconds,
-            tries=1,
+            attempts=b.call.attempts,
             outcome="ok",
             counted_tokens=6,
         )
     ]
     assert 0 < b.call.seconds < 5
+    assert [attempt.failure for attempt in b.call.attempts] == [None]
 
 
 @pytest.mark.parametrize("key", ["max_tokens", "max_completion_tokens"])

@@ -108,7 +108,7 @@ async def test_the_words_of_each_failure_name_server_cause_and_setting() -> None
         f"{WHO} cannot be reached (ConnectError: refused); {help_line}"
     )
     assert await words(PASSING["silence"]) == (
-        f"{WHO} did not answer in time (ReadTimeout: silence); raise DOCMIND_VLLM__CALL_SECONDS or {help_line}"
+        f"{WHO} did not answer in time (ReadTimeout: silence); raise DOCMIND_CALLS__FIRST_TOKEN_SECONDS or {help_line}"
     )
     assert await words(PASSING["reset"]) == f"{WHO} broke off its reply (ReadError: reset); see its log, or {help_line}"
     assert await words(PASSING["503"]) == (

@@ -2,11 +2,11 @@
 
 from threading import Thread
 
-from infra.llm.ledger import Call, Ledger, Scope
+from infra.llm.ledger import Attempt, Call, Ledger, Remark, Scope
 
 
 def call(question: str, n: int = 0) -> Call:
-    return Call(Scope(question, "t", "router"), "m", n, 1, 0, 0.1, 1, "ok", n)
+    return Call(Scope(question, "t", "router"), "vllm", "m", n, 1, 0, 0.1, (Attempt(0.1),), "ok", n)
 
 
 def test_calls_stand_under_their_question_in_order() -> None:
@@ -48,3 +48,20 @@ def test_threads_lose_no_entry() -> None:
     for thread in threads:
         thread.join()
     assert len(ledger.calls("a")) == 800
+
+
+def test_remarks_stand_beside_the_calls_and_go_with_them() -> None:
+    ledger = Ledger()
+    remark = Remark(Scope("a", "t", "router"), "fallback", "the reply could not be read")
+    ledger.record(call("a"))
+    ledger.remark(remark)
+    assert (ledger.remarks("a"), ledger.calls("a"), ledger.remarks("b")) == ([remark], [call("a")], [])
+    ledger.forget("a")
+    assert (ledger.remarks("a"), ledger.calls("a")) == ([], [])
+
+
+def test_a_listener_hears_of_every_call() -> None:
+    heard: list[Call] = []
+    ledger = Ledger(listener=heard.append)
+    ledger.record(call("a"))
+    assert heard == [call("a")]
