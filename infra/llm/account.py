@@ -142,7 +142,7 @@ class CallAccount:
         if self._fitted is None:
             raise RuntimeError("a call must be fitted before it is sent")
         tokens = self._fitted.prompt_tokens + replies * self._fitted.reply_tokens
-        reservation = self._desk.budget.reserve(self._scope.question_id, tokens, retry=bool(self._attempts))
+        reservation = self._desk.budget.reserve(self._scope, tokens, retry=bool(self._attempts))
         began = time.perf_counter()
         self._usage = self._failure = None
         try:

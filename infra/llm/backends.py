@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from infra.errors import BackendError, BackendUnavailable, ConfigurationError
 from infra.llm.account import Desk, Retries
-from infra.llm.budget import Budget
+from infra.llm.budget import Budget, Limits
 from infra.llm.endpoint import Backend, Clients, Transports, open_clients
 from infra.llm.failures import one_line
 from infra.llm.guard import GuardedChat
@@ -63,7 +63,16 @@ def choose(settings: Settings, engine: Transports, *, server: Transports | None 
 
 def build_budget(settings: Settings) -> Budget:
     """Build the budgets that the settings describe."""
-    return Budget(question_tokens=settings.budget.question_tokens, question_calls=settings.budget.question_calls)
+    budget = settings.budget
+    return Budget(
+        Limits(
+            call_tokens=budget.call_tokens,
+            agent_tokens=budget.agent_tokens,
+            question_tokens=budget.question_tokens,
+            question_calls=budget.question_calls,
+            thread_tokens=budget.thread_tokens,
+        )
+    )
 
 
 def build_chat(

@@ -1,9 +1,10 @@
-"""Budgets of a question: tokens and calls, reserved before a call leaves and settled after it.
+"""Budgets in tokens and calls, reserved before a call leaves and settled after it.
 
-Gives `Budget`, shared by all branches of all questions; thread-safe, and safe for asyncio because nothing here waits. A
-reservation is an upper bound of what its call can use (prompt and whole reply), so parallel branches cannot overshoot:
-what is used plus what is reserved never exceeds the limit. What a call used is known from the server's usage; where it
-is not (a stream that broke, a server that reports none) the whole reservation counts as used.
+Gives `Limits` (what a call, an agent on one question, a question and a thread may use) and `Budget`, shared by all
+branches of all questions; thread-safe, and safe for asyncio because nothing here waits. A reservation is an upper bound
+of what its call can use (prompt and whole reply), so parallel branches cannot overshoot: what is used plus what is
+reserved never exceeds a limit. What a call used is known from the server's usage; where it is not (a stream that broke,
+a server that reports none) the whole reservation counts as used.
 """
 
 from collections import OrderedDict
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from threading import Lock
 
 from infra.errors import BudgetExceeded
+from infra.llm.ledger import Scope
 
-TOKENS_SETTING = "DOCMIND_BUDGET__QUESTION_TOKENS"
-CALLS_SETTING = "DOCMIND_BUDGET__QUESTION_CALLS"
+_SETTING = "DOCMIND_BUDGET__"
+CALLS_SETTING = f"{_SETTING}QUESTION_CALLS"
 
 
 class CallsExceeded(BudgetExceeded):
@@ -25,10 +27,29 @@ class CallsExceeded(BudgetExceeded):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be used, in prompt and reply tokens together; None: no limit of its own.
+
+    Attributes:
+        call_tokens: by one try of one call.
+        agent_tokens: by one agent on one question.
+        question_tokens: by one question, all calls.
+        question_calls: model calls of one question; a retried call counts once.
+        thread_tokens: by one conversation, while the program runs.
+    """
+
+    call_tokens: int | None = None
+    agent_tokens: int | None = None
+    question_tokens: int | None = None
+    question_calls: int | None = None
+    thread_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
     """Tokens set aside for one try of one call."""
 
-    question_id: str
+    scope: Scope
     tokens: int
 
 
@@ -49,52 +70,48 @@ class Spent:
     calls: int
 
 
+_Key = tuple[str, ...]
+
+
 class Budget:
-    """The budgets of all questions.
+    """The budgets of all questions and threads.
 
     Args:
-        question_tokens: prompt and reply tokens a question may use, all calls together.
-        question_calls: model calls a question may make; a retried call counts once.
-        max_questions: questions remembered; beyond that the one idle longest is forgotten (never one with an open
-            call).
+        limits: what may be used.
+        max_accounts: accounts remembered; beyond that the one idle longest is forgotten (never one with an open call).
     """
 
-    def __init__(self, *, question_tokens: int, question_calls: int, max_questions: int = 4096) -> None:
+    def __init__(self, limits: Limits, *, max_accounts: int = 16_384) -> None:
         self._lock = Lock()
-        self._accounts: OrderedDict[str, _Account] = OrderedDict()
-        self._tokens = question_tokens
-        self._calls = question_calls
-        self._max_questions = max_questions
+        self._accounts: OrderedDict[_Key, _Account] = OrderedDict()
+        self._limits = limits
+        self._max_accounts = max_accounts
 
-    def reserve(self, question_id: str, tokens: int, *, retry: bool = False) -> Reservation:
+    def reserve(self, scope: Scope, tokens: int, *, retry: bool = False) -> Reservation:
         """Set tokens aside before a call leaves.
 
         Args:
-            question_id: whose budget it is.
+            scope: on whose account it goes.
             tokens: upper bound of what the call can use, prompt and reply.
             retry: True for another try of a call that was counted already.
 
         Raises:
-            BudgetExceeded: the question's tokens or calls do not suffice; nothing is set aside.
+            BudgetExceeded: a budget does not suffice (`setting` says which); nothing is set aside.
         """
         with self._lock:
-            account = self._accounts.setdefault(question_id, _Account())
-            self._accounts.move_to_end(question_id)
-            if not retry and account.calls >= self._calls:
-                raise CallsExceeded(self._calls)
-            left = self._tokens - account.used - account.reserved
-            if tokens > left:
-                raise BudgetExceeded(
-                    "this model call is more than its question has left",
-                    needed=tokens,
-                    available=max(0, left),
-                    setting=TOKENS_SETTING,
-                )
-            account.calls += not retry
-            account.reserved += tokens
-            account.open += 1
+            question = self._accounts.get(_question(scope), _Account())
+            most = self._limits.question_calls
+            if most is not None and not retry and question.calls >= most:
+                raise CallsExceeded(most)
+            self._check(scope, tokens)
+            for key in _keys(scope):
+                account = self._accounts.setdefault(key, _Account())
+                self._accounts.move_to_end(key)
+                account.calls += not retry
+                account.reserved += tokens
+                account.open += 1
             self._evict()
-            return Reservation(question_id, tokens)
+            return Reservation(scope, tokens)
 
     def settle(self, reservation: Reservation, used_tokens: int | None) -> None:
         """Give a reservation back and count what was used; None counts the whole reservation.
@@ -102,26 +119,66 @@ class Budget:
         A server that used more than was reserved is counted in full: the next call finds less.
         """
         with self._lock:
-            account = self._accounts.get(reservation.question_id)
-            if account is None:  # forgotten while the call was under way: its question is over
-                return
-            account.reserved -= reservation.tokens
-            account.open -= 1
-            account.used += reservation.tokens if used_tokens is None else used_tokens
+            for key in _keys(reservation.scope):
+                account = self._accounts.get(key)
+                if account is None:  # forgotten while the call was under way: its question is over
+                    continue
+                account.reserved -= reservation.tokens
+                account.open -= 1
+                account.used += reservation.tokens if used_tokens is None else used_tokens
 
     def spent(self, question_id: str) -> Spent:
         """Return where a question stands; all zero for one that is not known."""
         with self._lock:
-            account = self._accounts.get(question_id, _Account())
+            account = self._accounts.get(("question", question_id), _Account())
             return Spent(account.used, account.reserved, account.calls)
 
     def forget(self, question_id: str) -> None:
-        """Drop a question that is over."""
+        """Drop a question that is over, with its agents' accounts; its thread's stays."""
         with self._lock:
-            self._accounts.pop(question_id, None)
+            agents = [key for key in self._accounts if key[:2] == ("agent", question_id)]
+            for key in [("question", question_id), *agents]:
+                self._accounts.pop(key, None)
+
+    def _check(self, scope: Scope, tokens: int) -> None:
+        limits = self._limits
+        accounts: tuple[tuple[str, int | None, _Key | None], ...] = (
+            ("call", limits.call_tokens, None),
+            ("agent", limits.agent_tokens, _agent(scope)),
+            ("question", limits.question_tokens, _question(scope)),
+            ("thread", limits.thread_tokens, _thread(scope)),
+        )
+        for owner, most, key in accounts:
+            if most is None or (owner == "thread" and not scope.thread_id):
+                continue
+            account = self._accounts.get(key, _Account()) if key else _Account()
+            left = most - account.used - account.reserved
+            if tokens > left:
+                raise BudgetExceeded(
+                    f"this model call is more than its {owner} {'may use' if owner == 'call' else 'has left'}",
+                    needed=tokens,
+                    available=max(0, left),
+                    setting=f"{_SETTING}{owner.upper()}_TOKENS",
+                )
 
     def _evict(self) -> None:
-        excess = len(self._accounts) - self._max_questions
-        idle = [name for name, account in self._accounts.items() if not account.open] if excess > 0 else []
-        for name in idle[: max(0, excess)]:
-            del self._accounts[name]
+        excess = len(self._accounts) - self._max_accounts
+        idle = [key for key, account in self._accounts.items() if not account.open] if excess > 0 else []
+        for key in idle[: max(0, excess)]:
+            del self._accounts[key]
+
+
+def _question(scope: Scope) -> _Key:
+    return ("question", scope.question_id)
+
+
+def _agent(scope: Scope) -> _Key:
+    return ("agent", scope.question_id, scope.agent)
+
+
+def _thread(scope: Scope) -> _Key:
+    return ("thread", scope.thread_id)
+
+
+def _keys(scope: Scope) -> list[_Key]:
+    return [_question(scope), _agent(scope), *([_thread(scope)] if scope.thread_id else [])]

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from tenacity import wait_none
 
 from infra.llm.backends import Backend, GuardedChat, Retries, build_chat
-from infra.llm.budget import Budget, Spent
+from infra.llm.budget import Budget, Limits, Spent
 from infra.llm.ledger import Call, Ledger, Scope
 from infra.settings import load_settings
 from tests.fakes import URL, Said, Script, ScriptedServer
@@ -49,7 +49,7 @@ class Bench:
 def bench(script: Script | ScriptedServer = (), *, window: int = 32_768, budget: Budget | None = None) -> Bench:
     """Build a guarded model with default settings whose retries do not wait."""
     server = script if isinstance(script, ScriptedServer) else ScriptedServer(script)
-    ledger, budget = Ledger(), budget or Budget(question_tokens=120_000, question_calls=32)
+    ledger, budget = Ledger(), budget or Budget(Limits(question_tokens=120_000, question_calls=32))
     backend = Backend("vllm", "scripted", "vllm", window, URL)
     chat = build_chat(backend, load_settings(), ledger, budget, server.transports, Retries(wait=wait_none()))
     return Bench(chat.scoped(SCOPE), server, ledger, budget)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from infra.errors import BackendError, BudgetExceeded
 from infra.llm.ask import Reply, UnreadableReply, ask, response_format
-from infra.llm.budget import Budget
+from infra.llm.budget import Budget, Limits
 from tests.fakes import Said
 from tests.infra.llm.bench import bench
 
@@ -136,7 +136,7 @@ async def test_a_shorter_reply_can_be_asked_for() -> None:
 async def test_budget_and_server_errors_pass_through() -> None:
     with pytest.raises(BackendError, match="answered 400: no"):
         await choose(Said("no", status=400))
-    poor = bench(["no", GOOD], budget=Budget(question_tokens=9_000, question_calls=1))
+    poor = bench(["no", GOOD], budget=Budget(Limits(question_tokens=9_000, question_calls=1)))
     with pytest.raises(BudgetExceeded, match="DOCMIND_BUDGET__QUESTION_CALLS"):
         await ask(poor.chat, PROMPT, Choice, task="route")
 

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
 from infra.errors import BudgetExceeded
-from infra.llm.budget import Budget, Spent
+from infra.llm.budget import Budget, Limits, Spent
 from infra.llm.ledger import Call, Scope
 from infra.text.blocks import block
 from tests.fakes import Said, words_in
@@ -102,7 +102,7 @@ async def test_a_call_that_does_not_fit_never_leaves(shape: str) -> None:
 
 
 async def test_a_question_without_budget_is_refused_before_the_call_leaves() -> None:
-    b = bench(["a b c"], budget=Budget(question_tokens=3_010, question_calls=9))
+    b = bench(["a b c"], budget=Budget(Limits(question_tokens=3_010, question_calls=9)))
     await b.chat.ainvoke("q")
     with pytest.raises(BudgetExceeded) as refused:
         await b.chat.ainvoke("q")
@@ -113,7 +113,7 @@ async def test_a_question_without_budget_is_refused_before_the_call_leaves() -> 
 
 
 async def test_parallel_branches_share_a_budget_without_overshoot() -> None:
-    b = bench(lambda _: "a b c d e", budget=Budget(question_tokens=6_020, question_calls=99))
+    b = bench(lambda _: "a b c d e", budget=Budget(Limits(question_tokens=6_020, question_calls=99)))
     replies = await asyncio.gather(*(b.chat.ainvoke("q") for _ in range(8)), return_exceptions=True)
     sent = [reply for reply in replies if isinstance(reply, AIMessage)]
     assert [type(reply) for reply in replies if not isinstance(reply, AIMessage)] == [BudgetExceeded] * (8 - len(sent))
@@ -152,7 +152,7 @@ async def test_a_model_without_a_scope_takes_it_from_the_run() -> None:
 
 
 async def test_calls_outside_any_question_are_each_their_own() -> None:
-    b = bench(lambda _: "a", budget=Budget(question_tokens=3_100, question_calls=1))
+    b = bench(lambda _: "a", budget=Budget(Limits(question_tokens=3_100, question_calls=1)))
     free = b.chat.model_copy()
     free._scope = None
     await free.ainvoke("q")

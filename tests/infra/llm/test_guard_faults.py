@@ -10,7 +10,7 @@ import pytest
 from infra.errors import BackendError, BackendUnavailable, BudgetExceeded
 from infra.llm.account import Retries
 from infra.llm.backends import Backend, Transports, build_chat
-from infra.llm.budget import Budget, Spent
+from infra.llm.budget import Budget, Limits, Spent
 from infra.llm.ledger import Ledger
 from infra.settings import load_settings
 from tests.fakes import URL, Said, ScriptedServer, refusal
@@ -179,7 +179,9 @@ async def test_tries_whose_use_is_unknown_count_in_full_and_refused_ones_not_at_
 
 
 async def test_a_retry_that_the_budget_does_not_allow_never_leaves() -> None:
-    b = bench([Said(error=httpx2.ReadTimeout("silence"))] * 3, budget=Budget(question_tokens=3_010, question_calls=9))
+    b = bench(
+        [Said(error=httpx2.ReadTimeout("silence"))] * 3, budget=Budget(Limits(question_tokens=3_010, question_calls=9))
+    )
     with pytest.raises(BudgetExceeded):
         await b.chat.ainvoke("q")
     assert len(b.server.chats) == 1
@@ -226,7 +228,7 @@ class Stalling(httpx2.AsyncBaseTransport):
 
 
 async def test_a_cancelled_call_is_settled_and_entered() -> None:
-    ledger, budget = Ledger(), Budget(question_tokens=9_000, question_calls=9)
+    ledger, budget = Ledger(), Budget(Limits(question_tokens=9_000, question_calls=9))
     stalling = Stalling()
     stalled = Transports(ScriptedServer(), stalling)
     chat = build_chat(Backend("vllm", "m", "vllm", 8_192, URL), load_settings(), ledger, budget, stalled).scoped(SCOPE)
@@ -264,7 +266,7 @@ async def test_the_key_never_shows_in_an_error() -> None:
     settings = load_settings(vllm={"api_key": "sekrit"})
     server = ScriptedServer([Said("no", status=401)])
     backend = Backend("vllm", "scripted", "vllm", 8_192, URL)
-    budget = Budget(question_tokens=9_000, question_calls=9)
+    budget = Budget(Limits(question_tokens=9_000, question_calls=9))
     chat = build_chat(backend, settings, Ledger(), budget, server.transports)
     with pytest.raises(BackendError) as failed:
         await chat.ainvoke("q")
