@@ -15,8 +15,12 @@ DocMindError
 """
 
 
-class DocMindError(Exception):
-    """Base of everything DocMind raises on purpose; its text is fit to be shown to a person."""
+class DocMindError(RuntimeError):
+    """Base of everything DocMind raises on purpose; its text is fit to be shown to a person.
+
+    A RuntimeError, because the LangGraph server passes on the text of Python's own errors only
+    (``langgraph_api.serde.default``); of others a person would read "An internal error occurred".
+    """
 
 
 class ConfigurationError(DocMindError):

@@ -70,6 +70,7 @@ class Call:
         prompt_tokens: as the server reported them; 0 where it reported none.
         completion_tokens: as the server reported them; 0 where it reported none.
         cached_tokens: prompt tokens the server took from its prefix cache, as it reported them.
+        started: unix time of the first count.
         seconds: wall time from the first count to the end, waits between tries included.
         attempts: the requests that left, in order; none for a refused call.
         first_token_seconds: from the last request's start to the first word of its reply; None where it is not known.
@@ -92,6 +93,7 @@ class Call:
     outcome: Outcome
     counted_tokens: int
     exact: bool = True
+    started: float = 0.0
     first_token_seconds: float | None = None
     dropped: tuple[str, ...] = ()
     cut_tokens: int = 0
@@ -115,17 +117,18 @@ class Ledger:
     Args:
         max_questions: questions kept; beyond that the one written to longest ago is forgotten.
         max_calls: entries, and remarks, kept for one question; beyond that its oldest are forgotten.
-        listener: told of every call as it is entered; must not wait.
     """
 
-    def __init__(
-        self, *, max_questions: int = 1024, max_calls: int = 1024, listener: Callable[[Call], None] | None = None
-    ) -> None:
+    def __init__(self, *, max_questions: int = 1024, max_calls: int = 1024) -> None:
         self._lock = Lock()
         self._pages: OrderedDict[str, _Page] = OrderedDict()
         self._max_questions = max_questions
         self._max_calls = max_calls
-        self._listener = listener
+        self._listeners: list[Callable[[Call], None]] = []
+
+    def listen(self, listener: Callable[[Call], None]) -> None:
+        """Have ``listener`` told of every call from now on, as it is entered; it must not wait."""
+        self._listeners.append(listener)
 
     def record(self, call: Call) -> None:
         """Enter one call under its question."""
@@ -133,8 +136,8 @@ class Ledger:
             calls = self._page(call.scope.question_id).calls
             calls.append(call)
             del calls[: -self._max_calls]
-        if self._listener is not None:
-            self._listener(call)
+        for listener in self._listeners:
+            listener(call)
 
     def remark(self, remark: Remark) -> None:
         """Note what happened beside the calls."""

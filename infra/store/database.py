@@ -28,6 +28,15 @@ _PRAGMAS = (
 )
 
 
+@contextmanager
+def store_errors(path: Path) -> Generator[None]:
+    """Run something that works on the SQLite file ``path``; SQLite's errors come out as StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"the database {path} failed: {error}") from error
+
+
 class Database:
     """An open SQLite file."""
 
@@ -39,7 +48,7 @@ class Database:
         """
         self._path = path
         self._lock = RLock()
-        with self._mapped():
+        with store_errors(self._path):
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             try:
                 for pragma in _PRAGMAS:
@@ -51,7 +60,7 @@ class Database:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """The rows of a query."""
-        with self._lock, self._mapped():
+        with self._lock, store_errors(self._path):
             return self._connection.execute(sql, parameters).fetchall()
 
     def rows_in(self, sql: str, values: Sequence[Any], *before: object) -> list[Row]:
@@ -69,7 +78,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
         """All statements inside take effect together, or none when an exception leaves the block."""
-        with self._lock, self._mapped():
+        with self._lock, store_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -80,12 +89,5 @@ class Database:
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
-        with self._lock, self._mapped():
+        with self._lock, store_errors(self._path):
             self._connection.close()
-
-    @contextmanager
-    def _mapped(self) -> Generator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"the database {self._path} failed: {error}") from error

@@ -62,6 +62,7 @@ def test_remarks_stand_beside_the_calls_and_go_with_them() -> None:
 
 def test_a_listener_hears_of_every_call() -> None:
     heard: list[Call] = []
-    ledger = Ledger(listener=heard.append)
+    ledger = Ledger()
+    ledger.listen(heard.append)
     ledger.record(call("a"))
     assert heard == [call("a")]
