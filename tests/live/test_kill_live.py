@@ -58,16 +58,17 @@ async def _killed_amid(
     session: Session, server: Served, resources: Resources, roots: list[str] | None
 ) -> list[dict[str, Any] | BaseException]:
     """Start the questions, kill the server once some calls were answered, and wait for every end."""
-    calls = 0
+    calls, enough = 0, asyncio.Event()
 
     def count(_: object) -> None:
         nonlocal calls
         calls += 1
+        if calls == CALLS_BEFORE_THE_KILL:
+            enough.set()
 
     resources.ledger.listen(count)
     running = [asyncio.create_task(session.ask(Ask(question, roots))) for question in QUESTIONS[:RUNNING]]
-    while calls < CALLS_BEFORE_THE_KILL:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(enough.wait(), timeout=60)
     server.kill()
     return await asyncio.wait_for(asyncio.gather(*running, return_exceptions=True), timeout=120)
 
