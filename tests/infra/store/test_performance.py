@@ -1,0 +1,203 @@
+"""performance_logs: rows written behind the caller's back, bounded, shared, and never in the way."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Barrier, Event
+
+import pytest
+from loguru import logger
+
+from infra.store.performance import SCHEMA, Measured, PerformanceLog, Summary
+
+ANOTHER_PROCESS = """
+import sys
+from pathlib import Path
+from infra.store.performance import SCHEMA, Measured, PerformanceLog
+log = PerformanceLog(Path(sys.argv[1]))
+for n in range(200):
+    log.add(Measured("other", float(n), n, "2026-01-01T00:00:00.000Z", {}))
+log.close(seconds=30)
+sys.exit(log.lost)
+"""
+
+
+def row(number: int = 0, *, backend: str = "vllm", latency_ms: float = 1.0, outcome: str = "ok") -> Measured:
+    call = {"call": {"backend": backend, "tries": 2, "outcome": outcome}}
+    return Measured("model_call", latency_ms, number, "2026-01-01T00:00:00.000Z", call)
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[str]]:
+    told: list[str] = []
+    sink = logger.add(lambda message: told.append(message.record["message"]), level="WARNING")
+    yield told
+    logger.remove(sink)
+
+
+@contextmanager
+def locked(path: Path) -> Generator[None]:
+    """Hold the write lock of a file, as another process would."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def test_the_table_is_the_one_the_specification_fixes_and_the_file_is_in_wal_mode(tmp_path: Path):
+    path = tmp_path / "deep" / "p.sqlite3"
+    log = PerformanceLog(path)
+    assert not path.exists()
+    assert log.recent() == []
+    log.add(row(7))
+    log.close()
+    assert log.lost == 0
+    with closing(sqlite3.connect(path)) as database:
+        columns = [(name, kind) for _, name, kind, *_ in database.execute("PRAGMA table_info(performance_logs)")]
+        assert database.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+    assert columns == [
+        ("id", "INTEGER"),
+        ("operation", "TEXT"),
+        ("latency_ms", "REAL"),
+        ("tokens_processed", "INTEGER"),
+        ("timestamp", "TIMESTAMP"),
+        ("metrics", "JSON"),
+    ]
+    assert log.recent() == [row(7)]
+
+
+def test_only_the_newest_rows_are_kept(tmp_path: Path):
+    log = PerformanceLog(tmp_path / "p.sqlite3", max_rows=10)
+    for number in range(25):
+        log.add(row(number))
+    log.close()
+    assert [kept.tokens_processed for kept in log.recent()] == list(range(24, 14, -1))
+    assert [kept.tokens_processed for kept in log.recent(2)] == [24, 23]
+
+
+def test_a_summary_says_what_each_back_end_took(tmp_path: Path):
+    log = PerformanceLog(tmp_path / "p.sqlite3")
+    for number in range(1, 101):
+        log.add(row(1, latency_ms=float(number)))
+    log.add(row(5, backend="engine", outcome="failed"))
+    log.add(Measured("another operation", 1.0, 1, "2026-01-01T00:00:00.000Z", {}))
+    log.close()
+    assert log.summary("model_call") == [
+        Summary("engine", calls=1, not_ok=1, p50_ms=1.0, p95_ms=1.0, tokens=5, tries=2),
+        Summary("vllm", calls=100, not_ok=0, p50_ms=50.0, p95_ms=95.0, tokens=100, tries=200),
+    ]
+
+
+def test_five_readers_and_two_writers_meet_no_lock_and_lose_no_row(tmp_path: Path):
+    path, start, done = tmp_path / "p.sqlite3", Barrier(7), Event()
+
+    def write() -> int:
+        log = PerformanceLog(path)
+        start.wait()
+        for number in range(300):
+            log.add(row(number))
+        log.close(seconds=30)
+        return log.lost
+
+    def read() -> int:
+        reader, rounds = PerformanceLog(path), 0
+        start.wait()
+        while rounds == 0 or not done.is_set():
+            rounds += len(reader.recent(20)) + len(reader.summary("model_call")) + 1
+        return rounds
+
+    with ThreadPoolExecutor(7) as pool:
+        readers = [pool.submit(read) for _ in range(5)]
+        writers = [pool.submit(write) for _ in range(2)]
+        assert [writer.result() for writer in writers] == [0, 0]
+        done.set()
+        assert all(reader.result() for reader in readers)
+    found = [kept.tokens_processed or 0 for kept in PerformanceLog(path).recent(1000)]
+    assert sorted(found) == sorted([*range(300), *range(300)])
+
+
+def test_several_processes_write_one_file(tmp_path: Path):
+    path = tmp_path / "p.sqlite3"
+    others = [subprocess.Popen([sys.executable, "-c", ANOTHER_PROCESS, str(path)]) for _ in range(2)]
+    log = PerformanceLog(path)
+    for number in range(200):
+        log.add(row(number))
+    log.close(seconds=30)
+    assert [other.wait() for other in others] == [0, 0]
+    assert log.lost == 0
+    assert len(log.recent(1000)) == 600
+
+
+def test_rows_wait_for_a_locked_file_and_nobody_else_does(tmp_path: Path):
+    path = tmp_path / "p.sqlite3"
+    first = PerformanceLog(path)
+    first.add(row(0))
+    first.close()
+    log = PerformanceLog(path, max_waiting=3)
+    with locked(path):
+        for number in range(1, 11):
+            log.add(row(number))
+    log.close(seconds=30)
+    kept = [found.tokens_processed for found in log.recent()]
+    assert kept[:3] == [10, 9, 8]
+    assert len(kept) - 1 + log.lost == 10
+
+
+def test_a_lock_that_stays_does_not_hold_up_the_end(tmp_path: Path, warnings: list[str]):
+    path = tmp_path / "p.sqlite3"
+    PerformanceLog(path).close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+    log = PerformanceLog(path)
+    with locked(path):
+        log.add(row())
+        log.close(seconds=0.05)
+        log.add(row())
+    assert warnings == [f"1 performance records were not written to {path}"]
+    assert log.lost == 2
+
+
+def test_a_file_that_cannot_be_written_costs_one_warning_and_the_rows(tmp_path: Path, warnings: list[str]):
+    path = tmp_path / "p.sqlite3"
+    path.write_bytes(b"this is no database " * 100)
+    log = PerformanceLog(path, max_waiting=2)
+    for number in range(5):
+        log.add(row(number))
+    log.close(seconds=30)
+    assert log.lost == 5
+    assert warnings == [
+        f"performance records wait: the database {path} failed: file is not a database",
+        f"5 performance records were not written to {path}",
+    ]
+
+
+def test_rows_that_found_a_full_disk_are_written_when_there_is_room(tmp_path: Path):
+    path, told = tmp_path / "p.sqlite3", Event()
+    sink = logger.add(lambda _: told.set(), level="WARNING")
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(SCHEMA)
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON performance_logs BEGIN SELECT raise(FAIL, 'disk is full'); END"
+        )
+    log = PerformanceLog(path)
+    log.add(row(1))
+    assert told.wait(30)
+    logger.remove(sink)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TRIGGER full")
+    log.close(seconds=30)
+    assert log.lost == 0
+    assert log.recent() == [row(1)]
+
+
+def test_a_closed_log_takes_no_more_rows(tmp_path: Path):
+    log = PerformanceLog(tmp_path / "p.sqlite3")
+    log.close()
+    log.close()
+    log.add(row())
+    assert log.lost == 1
+    assert log.recent() == []
