@@ -5,6 +5,7 @@ streamed), `/tokenize`, `/v1/models` and `/version`. It records every request. I
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -177,7 +178,7 @@ def completion(body: dict[str, Any], said: Said) -> dict[str, Any]:
 
 def _events(body: dict[str, Any], said: Said) -> Iterator[bytes]:
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": f"{word} "} for word in said.text.split()]
+    deltas += [{"content": piece} for piece in re.findall(r"\s*\S+|\s+$", said.text)]
     deltas += [{"tool_calls": [call | {"index": n}]} for n, call in enumerate(_calls(said))]
     for n, delta in enumerate(deltas):
         if n == said.breaks_after:

@@ -1,29 +1,40 @@
 """One model call's account: tried, reserved, settled, entered in the ledger, whatever becomes of it.
 
 Gives `Desk` (what all calls of one model share) and `CallAccount` (one call, from its first count to its ledger entry).
-The
-rules: nothing leaves without a reservation; a try whose use is unknown (it broke half-way) counts its whole
-    reservation; a call is tried again only when the failure can pass and nothing of a reply was passed on; every call
-    ends as exactly one ledger entry. It knows no vendor: which exception means what is told by ``diagnose``.
+The rules: nothing leaves without a reservation, or while its server is left alone; a try whose use is unknown (it broke
+half-way) counts its whole reservation; a call is tried again only when the failure can pass; every call ends as exactly
+one ledger entry.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 from tenacity.wait import wait_base
 
 from infra.errors import BackendError, BudgetExceeded
+from infra.llm.breaker import Breaker, LeftAlone, Sign
 from infra.llm.budget import Budget
-from infra.llm.endpoint import Backend, Clients
-from infra.llm.failures import Diagnose, Failure, one_line, translated
+from infra.llm.diagnose import failure_of, translated
+from infra.llm.endpoint import Abilities, Backend, Clients
+from infra.llm.failures import Failure, one_line, who_is
 from infra.llm.ledger import Attempt, Call, Ledger, Outcome, Scope
-from infra.llm.tokens import TokenCounter
+from infra.llm.stepdown import Learned
+from infra.llm.tokens import Count, TokenCounter
 from infra.llm.window import Fitted, Window
+from infra.settings import CallSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +48,23 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a call is tried, and the waits between: 1, 2, 4 s (issue's figures; three tries use the first two)."""
+    """How often a call is tried, and the waits between.
+
+    Attributes:
+        tries: requests of one call, at most.
+        wait: 1, 2, 4 s (issue's figures; three tries use the first two), and a little more, so that callers who failed
+            together do not come back together.
+        longest_seconds: a server's Retry-After is followed up to this.
+    """
 
     tries: int = 3
-    wait: wait_base = field(default_factory=lambda: wait_exponential(multiplier=1, min=1, max=4))
+    wait: wait_base = field(default_factory=lambda: wait_exponential(multiplier=1, min=1, max=4) + wait_random(0, 0.25))
+    longest_seconds: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What all calls of one guarded model share."""
+    """What all calls of one guarded model share; the breaker and what was learned are its server's."""
 
     backend: Backend
     clients: Clients
@@ -54,6 +73,46 @@ class Desk:
     budget: Budget
     ledger: Ledger
     retries: Retries = field(default_factory=Retries)
+    calls: CallSettings = field(default_factory=CallSettings)
+    breaker: Breaker = field(default_factory=lambda: Breaker(CallSettings()))
+    learned: Learned = field(default_factory=Learned)
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the server can do: as it said, corrected by what was seen."""
+        return self.learned.over(self.backend.abilities)
+
+    @contextmanager
+    def asking(self) -> Generator[None]:
+        """Run one request: refused while the server is left alone; its failures become ours and are told the breaker.
+
+        Raises:
+            LeftAlone: nothing was sent.
+            BackendError: the request failed.
+        """
+        probe = self.breaker.enter(who_is(self.backend))
+        sign = Sign(None)
+        try:
+            with translated(self.backend):
+                yield
+            sign = Sign(alive=True)
+        except BackendError as error:
+            failure = failure_of(error)
+            if failure is not None:
+                sign = Sign(not failure.speaks_of_death, one_line(failure.message))
+            raise
+        finally:
+            self.breaker.leave(probe, sign)
+
+    def count(self, asked: Mapping[str, Any] | str) -> Count:
+        """Count a request body, or bare text. Raises BackendError."""
+        with self.asking():
+            return self.counter.count_text(asked) if isinstance(asked, str) else self.counter.count(asked)
+
+    async def acount(self, asked: Mapping[str, Any] | str) -> Count:
+        """Await a count; see `count`."""
+        with self.asking():
+            return await (self.counter.acount_text(asked) if isinstance(asked, str) else self.counter.acount(asked))
 
 
 class CallAccount:
@@ -62,19 +121,23 @@ class CallAccount:
     Args:
         desk: what it shares with other calls.
         scope: on whose account it goes.
-        diagnose: the facts of a vendor's exception; None for one that is not a failure of the call.
     """
 
-    def __init__(self, desk: Desk, scope: Scope, diagnose: Diagnose) -> None:
-        self.passed_on = False  # set once a part of the reply was handed to the caller: no further try then
+    def __init__(self, desk: Desk, scope: Scope) -> None:
         self._desk = desk
         self._scope = scope
-        self._diagnose = diagnose
-        self._started = time.perf_counter()
+        self._started_at = time.time()
+        self._started = self._sent = time.perf_counter()
         self._attempts: list[Attempt] = []
         self._fitted: Fitted | None = None
+        self._count: Count | None = None
         self._usage: Usage | None = None
-        self._failure: Failure | None = None
+        self._first_token_seconds: float | None = None
+
+    @property
+    def learned(self) -> Learned:
+        """What was learned of the server, to be added to."""
+        return self._desk.learned
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +146,10 @@ class CallAccount:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         usage = self._usage or Usage(0, 0, 0)
+        if self._count is not None and usage.prompt_tokens:
+            report: Any = getattr(self._desk.counter, "reported", None)
+            if report is not None:
+                report(self._count, usage.prompt_tokens)
         self._desk.ledger.record(
             Call(
                 scope=self._scope,
@@ -91,39 +158,45 @@ class CallAccount:
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
                 cached_tokens=usage.cached_tokens,
+                started=self._started_at,
                 seconds=time.perf_counter() - self._started,
                 attempts=tuple(self._attempts),
                 outcome=self._outcome(error),
                 counted_tokens=self._fitted.prompt_tokens if self._fitted else 0,
+                exact=self._count.exact if self._count else True,
+                first_token_seconds=self._first_token_seconds,
                 dropped=self._fitted.dropped if self._fitted else (),
+                cut_tokens=getattr(self._fitted, "cut_tokens", 0) if self._fitted else 0,
                 error="" if error is None else one_line(str(error) or type(error).__name__),
             )
         )
 
-    def fitted(self, fitted: Fitted) -> None:
-        """Note what is going to be sent."""
-        self._fitted = fitted
+    def fitted(self, fitted: Fitted, count: Count) -> None:
+        """Note what is going to be sent, and the count that it rests on."""
+        self._fitted, self._count = fitted, count
 
     def used(self, usage: Usage | None) -> None:
         """Note what the server says the call used; None says nothing."""
         self._usage = usage or self._usage
 
+    def spoke(self) -> None:
+        """Note that the first word of the reply has come."""
+        self._first_token_seconds = time.perf_counter() - self._sent
+
     def blocking_tries(self) -> Retrying:
         """Return the tries of a blocking caller."""
-        policy = self._desk.retries
         return Retrying(
-            stop=stop_after_attempt(policy.tries),
-            wait=policy.wait,
+            stop=stop_after_attempt(self._desk.retries.tries),
+            wait=self._wait,
             retry=retry_if_exception(self._may_retry),
             reraise=True,
         )
 
     def awaiting_tries(self) -> AsyncRetrying:
         """Return the tries of an awaiting caller."""
-        policy = self._desk.retries
         return AsyncRetrying(
-            stop=stop_after_attempt(policy.tries),
-            wait=policy.wait,
+            stop=stop_after_attempt(self._desk.retries.tries),
+            wait=self._wait,
             retry=retry_if_exception(self._may_retry),
             reraise=True,
         )
@@ -136,45 +209,50 @@ class CallAccount:
             replies: how many replies the call asks for.
 
         Raises:
-            BudgetExceeded: the question has not enough left; nothing is sent.
+            LeftAlone: the server is left alone; nothing is sent.
+            BudgetExceeded: a budget has not enough left; nothing is sent.
             BackendError: the try failed.
         """
         if self._fitted is None:
             raise RuntimeError("a call must be fitted before it is sent")
         tokens = self._fitted.prompt_tokens + replies * self._fitted.reply_tokens
-        reservation = self._desk.budget.reserve(self._scope, tokens, retry=bool(self._attempts))
-        began = time.perf_counter()
-        self._usage = self._failure = None
-        try:
-            with translated(self._diagnose, self._desk.backend):
-                yield
-        except BackendError as error:
-            self._failure = self._cause_of(error)
-            raise
-        finally:
-            self._attempts.append(self._attempt(time.perf_counter() - began))
-            self._desk.budget.settle(reservation, self._tokens_used())
+        with self._desk.asking():
+            reservation = self._desk.budget.reserve(self._scope, tokens, retry=bool(self._attempts))
+            self._sent = time.perf_counter()
+            self._usage = self._first_token_seconds = failure = None
+            try:
+                with translated(self._desk.backend):
+                    yield
+            except BackendError as error:
+                failure = failure_of(error)
+                raise
+            finally:
+                self._attempts.append(_attempt(time.perf_counter() - self._sent, failure))
+                self._desk.budget.settle(reservation, self._tokens_used(failure))
 
-    def _attempt(self, seconds: float) -> Attempt:
-        failure = self._failure
-        return (
-            Attempt(seconds, failure.kind, failure.status, one_line(failure.message)) if failure else Attempt(seconds)
-        )
-
-    def _tokens_used(self) -> int | None:
+    def _tokens_used(self, failure: Failure | None) -> int | None:
         if self._usage is not None:
             return self._usage.prompt_tokens + self._usage.completion_tokens
-        return 0 if self._failure is not None and self._failure.nothing_used and not self.passed_on else None
-
-    def _cause_of(self, error: BaseException) -> Failure | None:
-        cause = error.__cause__
-        return self._diagnose(cause) if isinstance(error, BackendError) and cause is not None else None
+        return 0 if failure is not None and failure.nothing_used and self._first_token_seconds is None else None
 
     def _may_retry(self, error: BaseException) -> bool:
-        failure = self._cause_of(error)
-        return failure is not None and failure.can_pass and not self.passed_on
+        failure = failure_of(error)
+        return failure is not None and failure.can_pass and not self._desk.breaker.is_open
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Return the seconds until the next try: the policy's, or what the server asked for if that is longer."""
+        error = state.outcome.exception() if state.outcome else None
+        failure = failure_of(error) if error else None
+        asked = (failure.retry_after if failure else None) or 0.0
+        return max(self._desk.retries.wait(state), min(asked, self._desk.retries.longest_seconds))
 
     def _outcome(self, error: BaseException | None) -> Outcome:
         if error is None:
             return "ok"
-        return "refused" if isinstance(error, BudgetExceeded) and not self._attempts else "failed"
+        return "refused" if isinstance(error, BudgetExceeded | LeftAlone) and not self._attempts else "failed"
+
+
+def _attempt(seconds: float, failure: Failure | None) -> Attempt:
+    if failure is None:
+        return Attempt(seconds)
+    return Attempt(seconds, failure.kind, failure.status, one_line(failure.message))

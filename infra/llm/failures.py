@@ -1,12 +1,10 @@
-"""What a failed model call means to a person, and whether another try can help.
+"""What a failed model call means to a person, and what can be done about it.
 
-Gives `Failure` (the facts of one failure, without any vendor's type), `explain` (facts → one of our errors with one
-line: who, what, which setting helps) and `can_pass` (may be retried). Which vendor exception means what is decided at
-the vendor's door, in `infra.llm.guard`; HTTP statuses are vLLM's and OpenAI's.
+Gives `Failure` (the facts of one failure, without any vendor's type) and `explain` (facts → one of our errors with one
+line: who, what, which setting helps). Which vendor exception means what is decided at the vendor's door, in
+`infra.llm.diagnose`; HTTP statuses are vLLM's and OpenAI's.
 """
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from infra.errors import BackendError, BackendUnavailable
@@ -15,7 +13,10 @@ from infra.llm.ledger import FailureKind
 
 MAX_MESSAGE_CHARS = 240
 _PASSING_STATUSES = (408, 429)
+_DEAD_STATUSES = (500, 502, 504)
+_NOT_IMPLEMENTED = 501
 _FIRST_SERVER_ERROR = 500
+_TAKES_A_KEY = ("vllm", "llamacpp", "openai")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +28,32 @@ class Failure:
             ``broken`` the reply stopped half-way; ``unreadable`` the reply is not what the protocol says.
         message: the server's or the vendor's own words.
         status: HTTP status, where there was one.
+        setting: name of the setting that decided, where one did.
+        retry_after: seconds the server asks to wait before another try.
     """
 
     kind: FailureKind
     message: str
     status: int | None = None
+    setting: str = ""
+    retry_after: float | None = None
 
     @property
     def can_pass(self) -> bool:
         """Whether the same call may succeed a little later."""
         if self.kind == "status":
-            status = self.status or 0
-            return status in _PASSING_STATUSES or status >= _FIRST_SERVER_ERROR
+            return self.status in _PASSING_STATUSES or (self.server_failed and self.status != _NOT_IMPLEMENTED)
         return self.kind in ("unreachable", "timeout", "broken")
+
+    @property
+    def server_failed(self) -> bool:
+        """Whether the server says that the fault is its own."""
+        return (self.status or 0) >= _FIRST_SERVER_ERROR
+
+    @property
+    def speaks_of_death(self) -> bool:
+        """Whether the server may be dead, and not only busy or of another opinion."""
+        return self.status in _DEAD_STATUSES if self.kind == "status" else self.can_pass
 
     @property
     def nothing_used(self) -> bool:
@@ -47,33 +61,17 @@ class Failure:
         return self.kind in ("unreachable", "status")
 
 
-Diagnose = Callable[[BaseException], Failure | None]
-"""The facts of a vendor's exception; None for one that is not a failure of the call."""
-
-
-@contextmanager
-def translated(diagnose: Diagnose, backend: Backend) -> Generator[None]:
-    """Run something that talks to the server; its failures come out as `BackendError`."""
-    try:
-        yield
-    except Exception as error:
-        failure = diagnose(error)
-        if failure is None:
-            raise
-        raise explain(failure, backend) from error
-
-
 def explain(failure: Failure, backend: Backend) -> BackendError:
     """Return our error for a failure; raise it ``from`` the vendor's."""
-    who = f"{backend.name} at {backend.base_url}"
+    who = who_is(backend)
     said = one_line(failure.message)
     match failure.kind:
         case "unreachable":
             return BackendUnavailable(f"{who} cannot be reached ({said}); {_start_hint(backend)}")
         case "timeout":
+            setting = failure.setting or "DOCMIND_CALLS__TOTAL_SECONDS"
             return BackendUnavailable(
-                f"{who} did not answer in time ({said}); "
-                f"raise DOCMIND_CALLS__FIRST_TOKEN_SECONDS or {_start_hint(backend)}"
+                f"{who} did not answer in time ({said}); raise {setting} or {_start_hint(backend)}"
             )
         case "status":
             return BackendError(f"{who} answered {failure.status}: {said}; {_status_hint(failure, backend)}")
@@ -82,8 +80,13 @@ def explain(failure: Failure, backend: Backend) -> BackendError:
         case "unreadable":
             return BackendError(
                 f"{who} answered what is not a chat completion ({said}); "
-                f"check that {_address(backend)} names an OpenAI-compatible server"
+                f"check that {_setting(backend, 'BASE_URL')} names an OpenAI-compatible server"
             )
+
+
+def who_is(backend: Backend) -> str:
+    """Return a server's name and address, as messages give them."""
+    return f"{backend.name} at {backend.base_url}"
 
 
 def one_line(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
@@ -92,24 +95,24 @@ def one_line(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
     return words if len(words) <= limit else f"{words[: limit - 1]}…"
 
 
-def _address(backend: Backend) -> str:
-    return "DOCMIND_VLLM__BASE_URL" if backend.name == "vllm" else "DOCMIND_BACKEND"
+def _setting(backend: Backend, key: str) -> str:
+    return "DOCMIND_BACKEND" if backend.name == "engine" else f"DOCMIND_{backend.name.upper()}__{key}"
 
 
 def _start_hint(backend: Backend) -> str:
     if backend.name == "engine":
         return "the embedded engine failed, which is a defect: please report it"
-    return "start the server, set DOCMIND_VLLM__BASE_URL, or use DOCMIND_BACKEND=engine"
+    return f"start the server, set {_setting(backend, 'BASE_URL')}, or use DOCMIND_BACKEND=engine"
 
 
 def _status_hint(failure: Failure, backend: Backend) -> str:
-    status = failure.status or 0
     if backend.name == "engine":
         return "see DOCMIND_ENGINE__CONTEXT_WINDOW and the request's options"
-    if status in (401, 403):
-        return "set DOCMIND_VLLM__API_KEY"
-    if status == 404:  # noqa: PLR2004 - an HTTP status is its own name
-        return "check DOCMIND_VLLM__MODEL and DOCMIND_VLLM__BASE_URL (it ends in /v1)"
+    address, model = _setting(backend, "BASE_URL"), _setting(backend, "MODEL")
+    if failure.status in (401, 403):
+        return f"set {_setting(backend, 'API_KEY')}" if backend.name in _TAKES_A_KEY else f"check {address}"
+    if failure.status == 404:  # noqa: PLR2004 - an HTTP status is its own name
+        return f"check {model} and {address} (it ends in /v1)"
     if failure.can_pass:
         return "see the server's log, or use DOCMIND_BACKEND=engine"
-    return "check DOCMIND_VLLM__BASE_URL, DOCMIND_VLLM__MODEL and the server's flags"
+    return f"check {address}, {model} and the server's flags"

@@ -2,17 +2,19 @@
 
 Gives `GuardedChat`, a ChatOpenAI whose four ways to a server (`_generate`, `_agenerate`, `_stream`, `_astream`; all of
 them are needed, because a streaming graph turns `ainvoke` into `_astream`) pass through one `CallAccount`. Tools,
-structured output, streaming and batches work as with ChatOpenAI. What was left out to make a call fit stands in the
-reply's ``response_metadata["dropped"]``. Vendor exceptions end here: callers see `BudgetExceeded` and `BackendError`
-only. Built by `infra.llm.backends`; it leaves prompts and the reading of replies to others.
+structured output, streaming and batches work as with ChatOpenAI. Calls without tools are streamed on the wire, so that
+the time to the first word is known and a silent server is noticed; a streamed reply is passed on when it is whole.
+A call that fails in a way that can pass is tried again; a form that the server refuses is asked for in a plainer way;
+an awaiting call whose server is down goes on to the next back end. What was left out to make a call fit stands in the
+reply's ``response_metadata["dropped"]`` and ``["cut_tokens"]``. Vendor exceptions end here: callers see
+`BudgetExceeded` and `BackendError` only. Built by `infra.llm.backends`; prompts and the reading of replies are others'.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
-from typing import Any, Self, cast
+from functools import partial
+from typing import Any, Self, TypeVar, cast
 
-import httpx2
-import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
@@ -21,18 +23,30 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
+from infra.errors import BackendError, BackendUnavailable
 from infra.llm.account import CallAccount, Desk
-from infra.llm.failures import Failure, translated
-from infra.llm.ledger import Ledger, Scope
-from infra.llm.request import Request, admitted, countable, limit_of, received, scope_of_run, sendable, wire_form
-from infra.llm.stream import StreamBroken, StreamWatch
+from infra.llm.diagnose import failure_of
+from infra.llm.endpoint import Abilities
+from infra.llm.failures import one_line
+from infra.llm.ledger import Ledger, Remark, Scope
+from infra.llm.request import (
+    Ask,
+    Payload,
+    Request,
+    admission,
+    admitted,
+    on_the_wire,
+    received,
+    scope_of_run,
+    steps_down,
+    understood,
+)
+from infra.llm.stream import HeldReply, assembled, awaited
 from infra.llm.tokens import Count
-from infra.llm.window import fit
 
-_FIRST_SERVER_ERROR = 500
-_MAX_CAUSES = 8
-# What the SDK and LangChain raise on a body that is no chat completion; a request that cannot be built fails before.
-_UNREADABLE = (openai.OpenAIError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+R = TypeVar("R")
+Next = Callable[[], Awaitable["GuardedChat | None"]]
+"""Opens the next back end's model; None: there is none that answers. May be asked by many calls at once."""
 
 
 class GuardedChat(ChatOpenAI):
@@ -43,16 +57,24 @@ class GuardedChat(ChatOpenAI):
 
     _desk: Desk = PrivateAttr()
     _scope: Scope | None = PrivateAttr(default=None)
+    _next: Next | None = PrivateAttr(default=None)
 
     @classmethod
-    def over(cls, desk: Desk, api_key: SecretStr) -> Self:
-        """Build the model of one desk. The SDK's own retries are off: they would pass the ledger by."""
+    def over(cls, desk: Desk, api_key: SecretStr, next_: Next | None = None) -> Self:
+        """Build the model of one desk. The SDK's own retries are off: they would pass the ledger by.
+
+        Args:
+            desk: what its calls share.
+            api_key: sent to the server.
+            next_: where awaiting calls go while the server is down.
+        """
         chat = cls(
             model=desk.backend.model,
             base_url=desk.backend.base_url,
             api_key=api_key,
             temperature=0.0,
             max_retries=0,
+            disable_streaming="tool_calling",
             stream_usage=True,
             use_responses_api=False,
             cache=False,
@@ -62,10 +84,11 @@ class GuardedChat(ChatOpenAI):
             http_async_client=desk.clients.awaiting,
         )
         chat._desk = desk
+        chat._next = next_
         return chat
 
     def scoped(self, scope: Scope) -> Self:
-        """Return a copy whose calls go on ``scope``'s account; clients, budget and ledger are shared."""
+        """Return a copy whose calls go on ``scope``'s account; clients, budget, ledger and fail-over are shared."""
         copy = self.model_copy()
         copy._scope = scope  # noqa: SLF001 - our own copy
         return copy
@@ -75,19 +98,28 @@ class GuardedChat(ChatOpenAI):
         """Where the calls are entered."""
         return self._desk.ledger
 
+    @property
+    def abilities(self) -> Abilities:
+        """What the server can do: as it said, corrected by what its replies showed."""
+        return self._desk.abilities
+
     async def acount_text(self, text: str) -> Count:
         """Count bare text as the server does; `exact` is False where the server cannot say.
 
         Raises:
-            BackendError: the server failed.
+            BackendError: the server failed, and so did those after it.
         """
-        with translated(_diagnose, self._desk.backend):
-            return await self._desk.counter.acount_text(text)
+        try:
+            return await self._desk.acount(text)
+        except BackendError as error:
+            other = await self._next_after(error)
+            if other is None:
+                raise
+        return await other.acount_text(text)
 
     def get_num_tokens(self, text: str) -> int:
         """Count bare text as the server does (never with a tokenizer fetched from elsewhere)."""
-        with translated(_diagnose, self._desk.backend):
-            return self._desk.counter.count_text(text).tokens
+        return self._desk.count(text).tokens
 
     def get_num_tokens_from_messages(
         self,
@@ -97,9 +129,7 @@ class GuardedChat(ChatOpenAI):
     ) -> int:
         """Count a prompt as the server does, template included."""
         bound: dict[str, Any] = {"tools": [convert_to_openai_tool(tool) for tool in tools]} if tools else {}
-        payload = self._get_request_payload(list(messages), **bound)
-        with translated(_diagnose, self._desk.backend):
-            return self._desk.counter.count(payload).tokens
+        return self._desk.count(self._get_request_payload(list(messages), **bound)).tokens
 
     async def aclose(self) -> None:
         """Close both clients; all scoped copies share them."""
@@ -118,15 +148,10 @@ class GuardedChat(ChatOpenAI):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with self._open(run_manager) as account:
-            request = self._admit(account, messages, stop, kwargs)
-
-            def send() -> ChatResult:
-                with account.sending(request.replies):
-                    result = super(GuardedChat, self)._generate(*request.args, None, **request.kwargs)
-                    return received(account, request, result)
-
-            return account.blocking_tries()(send)
+        ask, scope = Ask.of(messages, stop, kwargs), self._scope or scope_of_run(run_manager)
+        if ask.is_streamed:
+            return assembled(self._answer(scope, ask, GuardedChat._send_streamed))
+        return self._answer(scope, ask, GuardedChat._send)
 
     async def _agenerate(
         self,
@@ -135,15 +160,10 @@ class GuardedChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with self._open(run_manager) as account:
-            request = await self._aadmit(account, messages, stop, kwargs)
-
-            async def send() -> ChatResult:
-                with account.sending(request.replies):
-                    result = await super(GuardedChat, self)._agenerate(*request.args, None, **request.kwargs)
-                    return received(account, request, result)
-
-            return await account.awaiting_tries()(send)
+        ask, scope = Ask.of(messages, stop, kwargs), self._scope or scope_of_run(run_manager)
+        if ask.is_streamed:
+            return assembled(await self._aanswer(scope, ask, GuardedChat._asend_streamed))
+        return await self._aanswer(scope, ask, GuardedChat._asend)
 
     def _stream(
         self,
@@ -152,16 +172,11 @@ class GuardedChat(ChatOpenAI):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with self._open(run_manager) as account:
-            request = self._admit(account, messages, stop, kwargs)
-            for attempt in account.blocking_tries():
-                with attempt, account.sending():
-                    watch = StreamWatch(account, request)
-                    vendor = super()._stream(*request.args, run_manager, **request.kwargs)
-                    with closing(cast("Generator[ChatGenerationChunk]", vendor)) as chunks:
-                        for chunk in chunks:
-                            yield from watch.take(chunk)
-                    yield from watch.end()
+        ask, scope = Ask.of(messages, stop, kwargs), self._scope or scope_of_run(run_manager)
+        for piece in self._answer(scope, ask, GuardedChat._send_streamed):
+            if run_manager is not None:
+                run_manager.on_llm_new_token(piece.text, chunk=piece)
+            yield piece
 
     async def _astream(
         self,
@@ -170,57 +185,108 @@ class GuardedChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        with self._open(run_manager) as account:
-            request = await self._aadmit(account, messages, stop, kwargs)
-            async for attempt in account.awaiting_tries():
-                with attempt, account.sending():
-                    watch = StreamWatch(account, request)
-                    vendor = super()._astream(*request.args, run_manager, **request.kwargs)
-                    async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", vendor)) as chunks:
-                        async for chunk in chunks:
-                            for ready in watch.take(chunk):
-                                yield ready
-                    for ready in watch.end():
-                        yield ready
+        ask, scope = Ask.of(messages, stop, kwargs), self._scope or scope_of_run(run_manager)
+        for piece in await self._aanswer(scope, ask, GuardedChat._asend_streamed):
+            if run_manager is not None:
+                await run_manager.on_llm_new_token(piece.text, chunk=piece)
+            yield piece
 
-    def _open(self, run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None) -> CallAccount:
-        return CallAccount(self._desk, self._scope or scope_of_run(run_manager), _diagnose)
+    def _streaming_disabled(self, **kwargs: Any) -> bool:
+        """Send in one piece what LangChain cannot put together from a stream: several replies to one call."""
+        return (kwargs.get("n") or 1) > 1 or super()._streaming_disabled(**kwargs)
 
-    def _admit(
-        self, account: CallAccount, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
-    ) -> Request:
+    def _answer(self, scope: Scope, ask: Ask, send: Callable[["GuardedChat", CallAccount, Request], R]) -> R:
+        """Make one call, blocking; there is no fail-over for a blocking caller."""
+        wanted, ask = ask, understood(self._desk, ask)
+        try:
+            with CallAccount(self._desk, scope) as account:
+                request = self._admit(account, ask)
+
+                def attempt() -> R:
+                    with account.sending(ask.replies):
+                        return send(self, account, request)
+
+                return account.blocking_tries()(attempt)
+        except BackendError as error:
+            if not steps_down(self._desk, scope, ask, error):
+                raise
+        return self._answer(scope, wanted, send)
+
+    async def _aanswer(
+        self, scope: Scope, ask: Ask, send: Callable[["GuardedChat", CallAccount, Request], Awaitable[R]]
+    ) -> R:
+        """Make one call, awaiting; where the server is down, the next back end is asked the same."""
+        wanted, ask = ask, understood(self._desk, ask)
+        try:
+            with CallAccount(self._desk, scope) as account:
+                request = await self._aadmit(account, ask)
+
+                async def attempt() -> R:
+                    with account.sending(ask.replies):
+                        return await send(self, account, request)
+
+                return await account.awaiting_tries()(attempt)
+        except BackendError as error:
+            other = self if steps_down(self._desk, scope, ask, error) else await self._successor(scope, error)
+            if other is None:
+                raise
+        return await other._aanswer(scope, wanted, send)  # noqa: SLF001 - our own class
+
+    async def _successor(self, scope: Scope, error: BackendError) -> "GuardedChat | None":
+        """Return the next back end's model for ``scope``; None where there is none or another server cannot help."""
+        other = await self._next_after(error)
+        if other is None:
+            return None
+        names = f"{self._desk.backend.name} → {other._desk.backend.name}"  # noqa: SLF001 - our own class
+        self.ledger.remark(Remark(scope, "failover", f"{names}: {one_line(str(error))}"))
+        return other.scoped(scope)
+
+    async def _next_after(self, error: BackendError) -> "GuardedChat | None":
+        failure = failure_of(error)
+        is_down = isinstance(error, BackendUnavailable) or (failure is not None and failure.server_failed)
+        return await self._next() if self._next and is_down else None
+
+    def _admit(self, account: CallAccount, ask: Ask) -> Request:
         """Count and fit a call, blocking."""
-        payload = countable(self._get_request_payload(messages, **kwargs))
-        fitting = fit(messages, self._desk.window, limit_of(payload))
+        admitting = admission(ask, self._desk.window, partial(self._get_request_payload, **ask.kwargs))
         try:
-            body = self._get_request_payload([*next(fitting)], **kwargs)
+            asked = next(admitting)
             while True:
-                count = account.blocking_tries()(self._count, body)
-                body = self._get_request_payload([*fitting.send(count.tokens)], **kwargs)
+                asked = admitting.send(account.blocking_tries()(self._desk.count, asked))
         except StopIteration as end:
-            return admitted(account, Request(end.value, payload.get("n") or 1, stop, kwargs))
+            return admitted(account, end.value)
 
-    async def _aadmit(
-        self, account: CallAccount, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
-    ) -> Request:
+    async def _aadmit(self, account: CallAccount, ask: Ask) -> Request:
         """Count and fit a call, awaiting."""
-        payload = countable(self._get_request_payload(messages, **kwargs))
-        fitting = fit(messages, self._desk.window, limit_of(payload))
+        admitting = admission(ask, self._desk.window, partial(self._get_request_payload, **ask.kwargs))
         try:
-            body = self._get_request_payload([*next(fitting)], **kwargs)
+            asked = next(admitting)
             while True:
-                count = cast("Count", await account.awaiting_tries()(self._acount, body))
-                body = self._get_request_payload([*fitting.send(count.tokens)], **kwargs)
+                asked = admitting.send(cast("Count", await account.awaiting_tries()(self._desk.acount, asked)))
         except StopIteration as end:
-            return admitted(account, Request(end.value, payload.get("n") or 1, stop, kwargs))
+            return admitted(account, end.value)
 
-    def _count(self, payload: dict[str, Any]) -> Count:
-        with translated(_diagnose, self._desk.backend):
-            return self._desk.counter.count(payload)
+    def _send(self, account: CallAccount, request: Request) -> ChatResult:
+        return received(account, request, super()._generate(*request.args, None, **request.kwargs))
 
-    async def _acount(self, payload: dict[str, Any]) -> Count:
-        with translated(_diagnose, self._desk.backend):
-            return await self._desk.counter.acount(payload)
+    async def _asend(self, account: CallAccount, request: Request) -> ChatResult:
+        result = await super()._agenerate(*request.args, None, **request.kwargs)
+        return received(account, request, result)
+
+    def _send_streamed(self, account: CallAccount, request: Request) -> list[ChatGenerationChunk]:
+        held = HeldReply(account, request, self._desk.calls)
+        vendor = super()._stream(*request.args, None, **request.kwargs)
+        with closing(cast("Generator[ChatGenerationChunk]", vendor)) as pieces:
+            for piece in pieces:
+                held.take(piece)
+        return held.whole()
+
+    async def _asend_streamed(self, account: CallAccount, request: Request) -> list[ChatGenerationChunk]:
+        held = HeldReply(account, request, self._desk.calls)
+        vendor = super()._astream(*request.args, None, **request.kwargs)
+        async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", vendor)) as pieces:
+            await awaited(pieces, held)
+        return held.whole()
 
     def _get_request_payload(
         self,
@@ -228,63 +294,7 @@ class GuardedChat(ChatOpenAI):
         *,
         stop: list[str] | None = None,
         **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Build the request body; the form of the reply goes out as a plain json_schema.
-
-        Left in its place, the SDK would parse the reply itself and lose one that is cut or not valid.
-        """
+    ) -> Payload:
+        """Build the request body, in the form that every server knows."""
         vendor = super()._get_request_payload(input_, stop=stop, **kwargs)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - bare dict
-        payload = cast("dict[str, Any]", vendor)
-        payload["messages"] = sendable(payload["messages"])
-        if payload.get("response_format") is not None:
-            form = wire_form(payload.pop("response_format"))
-            payload["extra_body"] = (payload.get("extra_body") or {}) | {"response_format": form}
-        return payload
-
-
-def _diagnose(error: BaseException) -> Failure | None:
-    """Return the facts of a failed call; None for an exception that says nothing about the server."""
-    if isinstance(error, openai.APIStatusError | httpx2.HTTPStatusError):
-        return Failure("status", _words(error), error.response.status_code)
-    if isinstance(error, openai.APIConnectionError | httpx2.RequestError):
-        return _connection_failure(error)
-    if isinstance(error, openai.APIError) and not isinstance(error, openai.APIResponseValidationError):
-        return _event_failure(error)
-    if isinstance(error, StreamBroken):
-        return Failure("broken", str(error))
-    if isinstance(error, _UNREADABLE):
-        return Failure("unreadable", f"{type(error).__name__}: {error}")
-    return None
-
-
-def _event_failure(error: openai.APIError) -> Failure:
-    """Return the facts of an error event inside a stream."""
-    code = _told(error.body).get("code")
-    if isinstance(code, int) and code < _FIRST_SERVER_ERROR:
-        return Failure("status", error.message, code)
-    return Failure("broken", error.message)
-
-
-def _connection_failure(error: BaseException) -> Failure:
-    """Tell a server that is not there from one that is too slow and one that broke off."""
-    causes = [error]
-    while (cause := causes[-1].__cause__) is not None and len(causes) < _MAX_CAUSES:
-        causes.append(cause)
-    said = f"{type(causes[-1]).__name__}: {causes[-1]}"
-    if any(isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout) for cause in causes):
-        return Failure("unreachable", said)
-    if any(isinstance(cause, httpx2.TimeoutException | openai.APITimeoutError) for cause in causes):
-        return Failure("timeout", said)
-    return Failure("broken", said)
-
-
-def _words(error: openai.APIStatusError | httpx2.HTTPStatusError) -> str:
-    """Return the server's own words: the error's message, else the body as it is."""
-    body = error.body if isinstance(error, openai.APIStatusError) else None
-    told = _told(body)
-    return str(told.get("message") or dict(told) or body or error.response.reason_phrase)
-
-
-def _told(body: object) -> Mapping[str, object]:
-    """Return the fields of an error's body; none when it is not an object."""
-    return cast("Mapping[str, object]", body) if isinstance(body, Mapping) else {}
+        return on_the_wire(cast("Payload", vendor), self._desk.calls)

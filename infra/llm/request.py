@@ -1,10 +1,11 @@
-"""One call as it is sent: what the caller wants, bounded to what was fitted, and what came back.
+"""One call: what the caller wants, what of it is sent, and what came back.
 
-Gives `Request` and the small rules around it that need no vendor: the longest reply asked for, keys that the guard
-could not count, the form of the reply, the scope of a call whose model has none, and the marks on a whole reply.
+Gives `Ask` (the call as its caller made it), `Request` (the call as it is sent) and `admission` (from the one to the
+other: counted and fitted), with the small rules around them that need no vendor: the longest reply asked for, keys that
+the guard could not count, the form of the reply, the scope of a call whose model has none, the marks on a whole reply.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 from uuid import uuid4
@@ -16,36 +17,130 @@ from langchain_core.outputs import ChatResult
 from langchain_core.runnables.config import ensure_config
 from pydantic import BaseModel, ValidationError
 
-from infra.llm.account import CallAccount, Usage
-from infra.llm.ledger import Scope
+from infra.errors import BackendError
+from infra.llm.account import CallAccount, Desk, Usage
+from infra.llm.bounds import timeout_of
+from infra.llm.diagnose import failure_of
+from infra.llm.failures import one_line
+from infra.llm.ledger import Remark, Scope
 from infra.llm.parse import Json, readings
-from infra.llm.window import Fitted
+from infra.llm.stepdown import Form, plainer, refused_form, schema_in
+from infra.llm.tokens import Count
+from infra.llm.window import Fitted, Window, fit
+from infra.settings import CallSettings
 
 _LIMIT_KEYS = ("max_tokens", "max_completion_tokens")
+_WAY_KEYS = ("stream", "stream_usage")
 _COUNTED_KEYS = (*_LIMIT_KEYS, "messages", "tools", "n", "model")
+
+
+Payload = dict[str, Any]
+Admission = Generator[Payload | str, Count, "Request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call as its caller made it; `form` is what LangChain's structured output reads from the reply."""
+
+    messages: Sequence[BaseMessage]
+    stop: list[str] | None
+    kwargs: dict[str, Any]
+    form: type[BaseModel] | None = None
+
+    @classmethod
+    def of(cls, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]) -> "Ask":
+        """Build it from what LangChain hands over; whether the reply is streamed is not the caller's to say here."""
+        kept = {key: value for key, value in kwargs.items() if key not in _WAY_KEYS}
+        return cls(messages, stop, kept, _model_in(kwargs.get("response_format")))
+
+    @property
+    def replies(self) -> int:
+        """How many replies it asks for."""
+        return self.kwargs.get("n") or 1
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether it goes out as a stream: tool calls and several replies are safer in one piece."""
+        return self.replies == 1 and not self.kwargs.get("tools")
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """The JSON schema that its reply is held to; None for none."""
+        return schema_in(wire_form(self.kwargs.get("response_format")))
+
+    @property
+    def carried(self) -> list[Form]:
+        """The forms that a server may refuse."""
+        return [*(["json_schema"] if self.schema else []), *(["tools"] if self.kwargs.get("tools") else [])]
+
+    def plain(self) -> "Ask":
+        """Return the same call with its JSON schema in words; itself where it has none."""
+        schema = self.schema
+        if schema is None:
+            return self
+        kwargs = {key: value for key, value in self.kwargs.items() if key != "response_format"}
+        return replace(self, messages=plainer(self.messages, schema), kwargs=kwargs)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call as it is sent: the vendor's positional and keyword arguments, and what it was fitted to."""
+    """One call as it is sent: what it came from, what it was fitted to, and the count that this rests on."""
 
+    ask: Ask
     fitted: Fitted
-    replies: int
-    stop: list[str] | None
-    kwargs: dict[str, Any]
+    count: Count
 
     @property
     def args(self) -> tuple[list[BaseMessage], list[str] | None]:
         """The vendor's positional arguments."""
-        return list(self.fitted.messages), self.stop
+        return list(self.fitted.messages), self.ask.stop
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The vendor's keyword arguments: the caller's, the reply bounded to what was fitted."""
+        kept = {key: value for key, value in self.ask.kwargs.items() if key not in _LIMIT_KEYS}
+        return kept | {"max_tokens": self.fitted.reply_tokens}
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """What a reply's ``response_metadata`` says of the prompt: what was left out of it."""
+        marks: dict[str, Any] = {"dropped": list(self.fitted.dropped)} if self.fitted.dropped else {}
+        return marks | ({"cut_tokens": cut} if (cut := getattr(self.fitted, "cut_tokens", 0)) else {})
 
     def parsed(self, text: str) -> dict[str, Any]:
         """Return what LangChain's structured output looks for in a reply: the object, where it is valid."""
-        model = _model_in(self.kwargs.get("response_format"))
-        for reading in readings(text) if model else ():
-            if model and reading.whole and _is_valid(model, reading.value):
+        form = self.ask.form
+        for reading in readings(text) if form else ():
+            if form and reading.whole and _is_valid(form, reading.value):
                 return {"parsed": reading.value}
         return {}
+
+
+def admission(ask: Ask, window: Window, payload_of: Callable[[Sequence[BaseMessage]], Payload]) -> Admission:
+    """Count and fit a call; one rule for blocking and for awaiting callers.
+
+    Yields:
+        What to count: a request body, or bare text. The caller sends back its count.
+
+    Returns:
+        The call as it is sent.
+
+    Raises:
+        ValueError: the call carries what the guard could not count.
+        BudgetExceeded: it does not fit.
+    """
+    fitting = fit(ask.messages, window, limit_of(countable(payload_of(ask.messages))))
+    counts: dict[int, Count] = {}
+    try:
+        asked = next(fitting)
+        while True:
+            count = yield asked if isinstance(asked, str) else payload_of(asked)
+            if not isinstance(asked, str):
+                counts[count.tokens] = count
+            asked = fitting.send(count.tokens)
+    except StopIteration as end:
+        fitted: Fitted = end.value
+        return Request(ask, fitted, counts.get(fitted.prompt_tokens, Count(fitted.prompt_tokens, exact=False)))
 
 
 def _is_valid(form: type[BaseModel], value: Json) -> bool:
@@ -53,6 +148,29 @@ def _is_valid(form: type[BaseModel], value: Json) -> bool:
         form.model_validate(value)
     except ValidationError:
         return False
+    return True
+
+
+def admitted(account: CallAccount, request: Request) -> Request:
+    """Note what is going to be sent."""
+    account.fitted(request.fitted, request.count)
+    return request
+
+
+def understood(desk: Desk, ask: Ask) -> Ask:
+    """Return the call in a form that the server takes, as far as that is known."""
+    return ask.plain() if desk.abilities.json_schema is False else ask
+
+
+def steps_down(desk: Desk, scope: Scope, ask: Ask, error: BackendError) -> bool:
+    """Learn from a form that was refused; returns whether the call can be made in a plainer one."""
+    form = refused_form(failure_of(error), ask.carried)
+    if form is not None:
+        desk.learned.refused(form)
+    if form != "json_schema":
+        return False
+    detail = f"{desk.backend.name} refuses json_schema and is asked in words: {one_line(str(error))}"
+    desk.ledger.remark(Remark(scope, "step_down", detail))
     return True
 
 
@@ -77,17 +195,26 @@ def sendable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return [sendable(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
+def on_the_wire(payload: Payload, calls: CallSettings) -> Payload:
+    """Return LangChain's request body as every server knows it, with the times it may take.
+
+    The longest reply goes out as ``max_tokens``, the older name. The form of the reply goes out as a plain json_schema:
+    left in its place, the SDK would parse the reply itself and lose one that is cut or not valid.
+    """
+    payload["messages"] = sendable(payload["messages"])
+    payload["timeout"] = timeout_of(calls, streamed=bool(payload.get("stream")))
+    if (limit := payload.pop("max_completion_tokens", None)) is not None:
+        payload["max_tokens"] = limit
+    if payload.get("response_format") is not None:
+        form = wire_form(payload.pop("response_format"))
+        payload["extra_body"] = (payload.get("extra_body") or {}) | {"response_format": form}
+    return payload
+
+
 def limit_of(payload: Mapping[str, Any]) -> int | None:
     """Return the longest reply the caller asks for; None leaves it open."""
     asked = [payload[key] for key in _LIMIT_KEYS if payload.get(key) is not None]
     return min(asked, default=None)
-
-
-def admitted(account: CallAccount, request: Request) -> Request:
-    """Note what is going to be sent, and bound its reply."""
-    account.fitted(request.fitted)
-    kwargs = {key: value for key, value in request.kwargs.items() if key not in _LIMIT_KEYS}
-    return replace(request, kwargs=kwargs | {"max_tokens": request.fitted.reply_tokens})
 
 
 def received(account: CallAccount, request: Request, result: ChatResult) -> ChatResult:
@@ -98,9 +225,9 @@ def received(account: CallAccount, request: Request, result: ChatResult) -> Chat
     for message in messages:
         if isinstance(message, AIMessage):
             account.used(usage_of(message.usage_metadata))
+        account.learned.replied(message, request.ask.schema)
         message.additional_kwargs |= request.parsed(message.text)
-        if request.fitted.dropped:
-            message.response_metadata["dropped"] = list(request.fitted.dropped)
+        message.response_metadata |= request.marks
     return result
 
 
@@ -109,7 +236,7 @@ def usage_of(metadata: UsageMetadata | None) -> Usage | None:
     if metadata is None:
         return None
     cached = metadata.get("input_token_details", {}).get("cache_read") or 0
-    return Usage(metadata["input_tokens"], metadata["output_tokens"], cached)
+    return Usage(max(0, metadata["input_tokens"]), max(0, metadata["output_tokens"]), max(0, cached))
 
 
 def wire_form(form: object) -> object:

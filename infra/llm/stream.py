@@ -1,68 +1,110 @@
-"""Watching a streamed reply: nothing is passed on before it says something, and a reply that stops half-way is noticed.
+"""A streamed reply, held back until it is whole: one that breaks is asked for again, and nothing of it is ever used.
 
-Gives `StreamWatch`, which holds back the empty opening chunks (so that a stream that breaks before its first word can
-be tried again), notes usage and the end, and marks what was left out of the prompt on the first chunk passed on.
+Gives `HeldReply`, which takes the pieces of one try, notes the first word, usage and the end, and gives the pieces when
+the end has come; and `awaited`, which feeds it from a server that is given its time for the first word and for each
+silence after it. A blocking caller's silences are bounded by its client (`infra.llm.bounds.timeout_of`).
 """
 
-from collections.abc import Iterator
+import asyncio
+import time
+from collections.abc import AsyncIterator
 
+from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from infra.llm.account import CallAccount
+from infra.llm.bounds import NotAReply, OutOfTime, StreamBroken
 from infra.llm.request import Request, usage_of
+from infra.settings import CallSettings
+
+_PIECES_A_TOKEN = 4  # a token comes in one piece; a server may send a few about other things
+_OTHER_PIECES = 256
 
 
-class StreamBroken(Exception):  # noqa: N818 - what happened
-    """A stream ended without saying that it is finished."""
-
-
-class StreamWatch:
+class HeldReply:
     """One try of a streamed call.
 
     Args:
-        account: the call's account, told the usage and that a part was passed on.
+        account: the call's account, told of the first word and of the usage.
         request: what was sent.
+        calls: how long the first word may take, and each silence after it.
     """
 
-    def __init__(self, account: CallAccount, request: Request) -> None:
-        self._account = account
-        self._request = request
-        self._text = ""
+    def __init__(self, account: CallAccount, request: Request, calls: CallSettings) -> None:
+        self._account, self._request, self._calls = account, request, calls
         self._held: list[ChatGenerationChunk] = []
-        self._finished = False
+        self._most = _PIECES_A_TOKEN * request.fitted.reply_tokens + _OTHER_PIECES
+        self._first_word_due = time.monotonic() + calls.first_token_seconds
+        self._spoken = self._finished = False
 
-    def take(self, chunk: ChatGenerationChunk) -> Iterator[ChatGenerationChunk]:
-        """Take one chunk; give those that may be passed on now."""
-        message = chunk.message
+    @property
+    def patience(self) -> float:
+        """Seconds that the next piece may take."""
+        return self._calls.stall_seconds if self._spoken else max(0.0, self._first_word_due - time.monotonic())
+
+    def late(self) -> OutOfTime:
+        """Return what to raise when the next piece took longer."""
+        if self._spoken:
+            return OutOfTime(f"it fell silent for {self._calls.stall_seconds:g} s", "stall_seconds")
+        return OutOfTime(f"no word within {self._calls.first_token_seconds:g} s", "first_token_seconds")
+
+    def take(self, piece: ChatGenerationChunk) -> None:
+        """Take a piece.
+
+        Raises:
+            OutOfTime: it is the first word and comes too late.
+            NotAReply: the reply is far longer than it may be.
+        """
+        message = piece.message
         if isinstance(message, AIMessageChunk):
             self._account.used(usage_of(message.usage_metadata))
-        self._finished = self._finished or bool((chunk.generation_info or {}).get("finish_reason"))
-        self._text += chunk.text
-        self._held.append(chunk)
-        if self._account.passed_on or _says_something(chunk):
-            yield from self._release()
+        if not self._spoken and _says_something(piece):
+            if not self.patience:
+                raise self.late()
+            self._spoken = True
+            self._account.spoke()
+        self._finished = self._finished or bool((piece.generation_info or {}).get("finish_reason"))
+        self._held.append(piece)
+        if len(self._held) > self._most:
+            raise NotAReply(
+                f"more than {self._most:,} pieces where {self._request.fitted.reply_tokens:,} were asked for"
+            )
 
-    def end(self) -> Iterator[ChatGenerationChunk]:
-        """End the stream; give what is still held back.
+    def whole(self) -> list[ChatGenerationChunk]:
+        """End the stream; give its pieces, marked with what was left out of the prompt and what they hold together.
 
         Raises:
             StreamBroken: the server stopped without a finish reason.
         """
         if not self._finished:
             raise StreamBroken("the stream ended without a finish reason")
-        if parsed := self._request.parsed(self._text):
+        whole = self._held[0] + self._held[1:]
+        self._account.learned.replied(whole.message, self._request.ask.schema)
+        self._held[0].message.response_metadata |= self._request.marks
+        if parsed := self._request.parsed(whole.text):
             self._held.append(ChatGenerationChunk(message=AIMessageChunk(content="", additional_kwargs=parsed)))
-        yield from self._release()
-
-    def _release(self) -> Iterator[ChatGenerationChunk]:
-        held, self._held = self._held, []
-        if held and not self._account.passed_on and self._request.fitted.dropped:
-            held[0].message.response_metadata["dropped"] = list(self._request.fitted.dropped)
-        self._account.passed_on = self._account.passed_on or bool(held)
-        yield from held
+        return self._held
 
 
-def _says_something(chunk: ChatGenerationChunk) -> bool:
-    message = chunk.message
+def assembled(pieces: list[ChatGenerationChunk]) -> ChatResult:
+    """Return a streamed reply as one that came in one piece."""
+    return generate_from_stream(iter(pieces))
+
+
+async def awaited(pieces: AsyncIterator[ChatGenerationChunk], held: HeldReply) -> None:
+    """Take pieces until there are no more. Raises OutOfTime for a server that lets its time pass."""
+    while True:
+        try:
+            async with asyncio.timeout(held.patience):
+                piece = await anext(pieces, None)
+        except TimeoutError as error:
+            raise held.late() from error
+        if piece is None:
+            return
+        held.take(piece)
+
+
+def _says_something(piece: ChatGenerationChunk) -> bool:
+    message = piece.message
     return bool(message.content) or (isinstance(message, AIMessageChunk) and bool(message.tool_call_chunks))

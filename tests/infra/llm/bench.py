@@ -1,18 +1,20 @@
 """A guarded model over a scripted server, and what the two share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from tenacity import wait_none
 
-from infra.llm.backends import Backend, GuardedChat, Retries, build_chat
+from infra.llm.account import Desk
+from infra.llm.backends import Backend, GuardedChat, Retries, Transports, build_desk
 from infra.llm.budget import Budget, Limits, Spent
+from infra.llm.guard import Next
 from infra.llm.ledger import Call, Ledger, Scope
-from infra.settings import load_settings
+from infra.settings import BackendKind, load_settings
 from tests.fakes import URL, Said, Script, ScriptedServer
 
 SCOPE = Scope("q1", "t1", "synthesizer")
@@ -46,13 +48,46 @@ class Bench:
         return self.budget.spent(SCOPE.question_id)
 
 
-def bench(script: Script | ScriptedServer = (), *, window: int = 32_768, budget: Budget | None = None) -> Bench:
-    """Build a guarded model with default settings whose retries do not wait."""
+def limits(tokens: int = 120_000, calls: int = 32) -> Budget:
+    """Return a budget of one question's tokens and calls."""
+    return Budget(Limits(question_tokens=tokens, question_calls=calls))
+
+
+def desk(
+    transports: Transports | None,
+    *,
+    window: int = 32_768,
+    ledger: Ledger | None = None,
+    budget: Budget | None = None,
+    name: BackendKind = "vllm",
+    url: str = URL,
+    calls: Mapping[str, float] | None = None,
+) -> Desk:
+    """Put a desk together whose retries do not wait; ``calls`` are times in seconds and the breaker's figures."""
+    backend = Backend(name, "scripted", name, window, url)
+    at_once = Retries(wait=wait_none(), longest_seconds=0)
+    return build_desk(
+        backend, load_settings(calls=calls or {}), ledger or Ledger(), budget or limits(), transports, at_once
+    )
+
+
+def chat_of(desk: Desk, next_: Next | None = None) -> GuardedChat:
+    """Build the model of a desk, on the account of the tests' scope."""
+    return GuardedChat.over(desk, SecretStr("none"), next_).scoped(SCOPE)
+
+
+def bench(
+    script: Script | ScriptedServer = (),
+    *,
+    window: int = 32_768,
+    budget: Budget | None = None,
+    calls: Mapping[str, float] | None = None,
+) -> Bench:
+    """Build a guarded model with default settings, but for ``calls``, whose retries do not wait."""
     server = script if isinstance(script, ScriptedServer) else ScriptedServer(script)
-    ledger, budget = Ledger(), budget or Budget(Limits(question_tokens=120_000, question_calls=32))
-    backend = Backend("vllm", "scripted", "vllm", window, URL)
-    chat = build_chat(backend, load_settings(), ledger, budget, server.transports, Retries(wait=wait_none()))
-    return Bench(chat.scoped(SCOPE), server, ledger, budget)
+    ledger, budget = Ledger(), budget or limits()
+    chat = chat_of(desk(server.transports, window=window, ledger=ledger, budget=budget, calls=calls))
+    return Bench(chat, server, ledger, budget)
 
 
 @tool
@@ -75,7 +110,7 @@ LOOK = Said(tool_calls=[("look", {"query": "x"})], finish_reason="tool_calls")
 async def drain(stream: Any) -> AIMessage:
     chunks = [chunk async for chunk in stream] if hasattr(stream, "__aiter__") else list(stream)
     whole = sum(chunks[1:], chunks[0])
-    assert isinstance(whole, AIMessageChunk)
+    assert isinstance(whole, AIMessage)
     return whole
 
 

@@ -148,5 +148,5 @@ def test_no_request_on_the_wire_is_ever_over_the_window(lengths: list[int], ques
     (call,) = ledger.calls("q")
     (sent,) = wire.chats
     assert call.counted_tokens == call.prompt_tokens
-    assert call.prompt_tokens + sent["max_completion_tokens"] + 128 <= 1_024
+    assert call.prompt_tokens + sent["max_tokens"] + 128 <= 1_024
     assert call.dropped == tuple(f"E{n}" for n in range(len(lengths) - len(call.dropped) + 1, len(lengths) + 1))

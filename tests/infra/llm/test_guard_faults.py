@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from langchain_core.callbacks import AsyncCallbackHandler
 
 from infra.errors import BackendError, BackendUnavailable, BudgetExceeded
 from infra.llm.account import Retries
@@ -108,7 +109,7 @@ async def test_the_words_of_each_failure_name_server_cause_and_setting() -> None
         f"{WHO} cannot be reached (ConnectError: refused); {help_line}"
     )
     assert await words(PASSING["silence"]) == (
-        f"{WHO} did not answer in time (ReadTimeout: silence); raise DOCMIND_CALLS__FIRST_TOKEN_SECONDS or {help_line}"
+        f"{WHO} did not answer in time (silence); raise DOCMIND_CALLS__FIRST_TOKEN_SECONDS or {help_line}"
     )
     assert await words(PASSING["reset"]) == f"{WHO} broke off its reply (ReadError: reset); see its log, or {help_line}"
     assert await words(PASSING["503"]) == (
@@ -123,6 +124,9 @@ async def test_the_words_of_each_failure_name_server_cause_and_setting() -> None
     assert await words(Said("The model `nope` does not exist.", status=404)) == (
         f"{WHO} answered 404: The model `nope` does not exist.; "
         "check DOCMIND_VLLM__MODEL and DOCMIND_VLLM__BASE_URL (it ends in /v1)"
+    )
+    assert await words(Said(error=httpx2.ConnectTimeout("slow"))) == (
+        f"{WHO} cannot be reached (ConnectTimeout: slow); {help_line}"
     )
     assert await words(Said("auto tool choice requires a flag", status=400)) == (
         f"{WHO} answered 400: auto tool choice requires a flag; "
@@ -139,28 +143,52 @@ async def test_a_servers_long_words_are_cut_to_one_clean_line() -> None:
     assert len(text) < 500
 
 
-@pytest.mark.parametrize("way", ["stream", "astream"])
-@pytest.mark.parametrize("breaks_after", [0, 1])
-async def test_a_stream_that_breaks_before_a_word_is_tried_again(way: str, breaks_after: int) -> None:
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("breaks_after", [0, 1, 2])
+async def test_a_stream_that_breaks_anywhere_is_asked_for_again_and_nothing_of_it_is_used(
+    way: str, breaks_after: int
+) -> None:
     b = bench([Said("one two", breaks_after=breaks_after), "three"])
-    assert await say(b, way) == "three "
-    assert (b.call.tries, b.call.outcome) == (2, "ok")
+    assert await say(b, way) == "three"
+    assert [attempt.failure for attempt in b.call.attempts] == ["broken", None]
+    assert b.call.attempts[0].error == "ReadError: the connection broke"
+    assert b.spent == Spent(3_005 + 6, 0, 1)
 
 
-@pytest.mark.parametrize("way", ["stream", "astream"])
-async def test_a_stream_that_breaks_after_a_word_fails(way: str) -> None:
-    b = bench([Said("one two three", breaks_after=2), "never"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_stream_that_breaks_three_times_brings_nothing(way: str) -> None:
+    b = bench([Said("one two three", breaks_after=2)] * 3)
     with pytest.raises(BackendUnavailable, match=r"broke off its reply \(ReadError: the connection broke\)"):
         await say(b, way)
-    assert (b.call.tries, b.call.outcome) == (1, "failed")
-    assert b.spent == Spent(3_005, 0, 1)
+    assert (b.call.tries, b.call.outcome) == (3, "failed")
+    assert b.spent == Spent(3 * 3_005, 0, 1)
 
 
-@pytest.mark.parametrize("way", ["stream", "astream"])
+@pytest.mark.parametrize("way", WAYS)
 async def test_a_stream_that_just_stops_is_not_taken_for_whole(way: str) -> None:
-    b = bench([Said("one two", finish_reason=None)])
-    with pytest.raises(BackendUnavailable, match="the stream ended without a finish reason"):
-        await say(b, way)
+    b = bench([Said("one two", finish_reason=None), "three"])
+    assert await say(b, way) == "three"
+    assert b.call.attempts[0].error == "StreamBroken: the stream ended without a finish reason"
+
+
+async def test_callers_see_no_word_of_a_stream_before_it_is_whole() -> None:
+    class Listening(AsyncCallbackHandler):
+        heard: list[str] = []  # noqa: RUF012 - one test's
+
+        async def on_llm_new_token(self, token: str | list[str | dict[str, Any]], **_: Any) -> None:
+            self.heard.append(str(token))
+
+    b = bench([Said("lost words", breaks_after=2), "kept words"])
+    async for _ in b.chat.astream("q", {"callbacks": [Listening()]}):
+        pass
+    assert [word for word in Listening.heard if word] == ["kept", " words"]
+
+
+async def test_a_reply_far_longer_than_was_asked_for_is_not_held() -> None:
+    b = bench([Said("word " * 300)])
+    with pytest.raises(BackendError, match="more than 288 pieces where 8 were asked for"):
+        await b.chat.bind(max_tokens=8).ainvoke("q")
+    assert b.call.tries == 1
 
 
 @pytest.mark.parametrize(("code", "tries"), [(400, 1), (500, 3)])
@@ -243,15 +271,17 @@ async def test_a_cancelled_call_is_settled_and_entered() -> None:
     assert budget.spent("q1").used_tokens > 3_000
 
 
-def test_the_waits_are_one_two_and_four_seconds() -> None:
+def test_the_waits_are_one_two_and_four_seconds_and_a_little_more() -> None:
     class State:
         def __init__(self, attempt: int) -> None:
             self.attempt_number = attempt
 
     policy = Retries()
     wait: Any = policy.wait
-    assert [wait(State(n)) for n in (1, 2, 3)] == [1, 2, 4]
-    assert policy.tries == 3
+    for attempt, seconds in ((1, 1), (2, 2), (3, 4)):
+        waits = {wait(State(attempt)) for _ in range(20)}
+        assert seconds <= min(waits) < max(waits) <= seconds + 0.25
+    assert (policy.tries, policy.longest_seconds) == (3, 8)
 
 
 async def test_an_error_in_our_own_code_is_not_blamed_on_the_server() -> None:

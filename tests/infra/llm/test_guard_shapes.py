@@ -62,7 +62,7 @@ async def test_every_call_shape_is_counted_and_entered_one_to_one(shape: str) ->
     assert sorted(c.prompt_tokens for c in b.calls) == sorted(words_in(body) for body in b.server.chats)
     assert b.spent == Spent(sum(c.prompt_tokens + c.completion_tokens for c in b.calls), 0, len(script))
     assert all(c.outcome == "ok" and c.tries == 1 and c.scope == SCOPE for c in b.calls)
-    assert all(body["max_completion_tokens"] == 3_000 and body["temperature"] == 0 for body in b.server.chats)
+    assert all(body["max_tokens"] == 3_000 and body["temperature"] == 0 for body in b.server.chats)
 
 
 async def test_the_shapes_bring_what_chat_openai_brings() -> None:
@@ -73,4 +73,4 @@ async def test_the_shapes_bring_what_chat_openai_brings() -> None:
     reply = await bench([LOOK]).vendor.bind_tools([look]).ainvoke("q")
     assert [(c["name"], c["args"]) for c in reply.tool_calls] == [("look", {"query": "x"})]
     whole = await drain(bench(["one two"]).chat.astream("q"))
-    assert whole.text == "one two "
+    assert whole.text == "one two"

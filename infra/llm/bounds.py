@@ -1,0 +1,196 @@
+"""What one request to a model server may take, whatever the server does: seconds, bytes and the form of its answer.
+
+Gives `bounded_blocking` and `bounded_awaiting`, transports stacked over those that carry the requests; `timeout_of`,
+the times a client waits; and exceptions that say what went wrong: `OutOfTime`, `NotAReply`, `StreamBroken`. Held here:
+the total time of a request (also against a server that sends a byte now and then), the size of its answer, and that a
+chat completion is JSON or an event stream. A compressed answer is not asked for and not taken: its size could not be
+known.
+
+An awaiting caller is interrupted when the total is over. A blocking one cannot be: it notices with the next byte, and
+a silence ends it after its read timeout, so it may wait that much longer.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
+
+import httpx2
+
+from infra.settings import CallSettings
+
+MAX_JSON_BYTES = 8 * 2**20
+MAX_EVENT_BYTES = 32 * 2**20
+SETTING = "DOCMIND_CALLS__"
+_SHOWN_BYTES = 200
+_OK = 200
+_JSON, _EVENTS = "application/json", "text/event-stream"
+
+
+class OutOfTime(httpx2.ReadTimeout):
+    """A server took longer than it may.
+
+    Attributes:
+        setting: name of the setting that decides.
+    """
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.setting = f"{SETTING}{name.upper()}"
+
+
+class NotAReply(httpx2.DecodingError):
+    """An answer cannot be a chat completion: of another type, compressed, or too long."""
+
+
+class StreamBroken(httpx2.RemoteProtocolError):
+    """A stream ended without saying that it is finished."""
+
+
+def timeout_of(calls: CallSettings, *, streamed: bool) -> httpx2.Timeout:
+    """Return how long a chat completion waits; a reply that comes in one piece may be silent until it is whole."""
+    silence = max(calls.first_token_seconds, calls.stall_seconds) if streamed else calls.total_seconds
+    return httpx2.Timeout(min(silence, calls.total_seconds), connect=calls.connect_seconds)
+
+
+def bounded_blocking(inner: httpx2.BaseTransport, calls: CallSettings) -> httpx2.BaseTransport:
+    """Return a transport that carries over ``inner`` what keeps within ``calls``' total time and the size caps."""
+    return _Blocking(inner, calls)
+
+
+def bounded_awaiting(inner: httpx2.AsyncBaseTransport, calls: CallSettings) -> httpx2.AsyncBaseTransport:
+    """Return a transport that carries over ``inner`` what keeps within ``calls``' total time and the size caps."""
+    return _Awaiting(inner, calls)
+
+
+class _Watch:
+    """One exchange: when it began, what has come, what is allowed."""
+
+    def __init__(self, request: httpx2.Request, calls: CallSettings) -> None:
+        request.headers["Accept-Encoding"] = "identity"
+        self._calls = calls
+        self._is_chat = request.url.path.endswith("/chat/completions")
+        self._silence: float = request.extensions.get("timeout", {}).get("read") or calls.total_seconds
+        self._deadline = time.monotonic() + calls.total_seconds
+        self._most = MAX_JSON_BYTES
+        self._received = 0
+        self._problem = ""
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def began(self, response: httpx2.Response) -> httpx2.Response:
+        """Look at the head of the answer; what is wrong is said with its first bytes."""
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._most = MAX_EVENT_BYTES if kind == _EVENTS else MAX_JSON_BYTES
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            self._problem = "a compressed answer"
+        elif self._is_chat and response.status_code == _OK and kind not in (_JSON, _EVENTS):
+            self._problem = f"{kind or 'no content type'}"
+        return response
+
+    def took(self, piece: bytes) -> bytes:
+        """Take a part of the answer's body. Raises OutOfTime and NotAReply."""
+        self._received += len(piece)
+        if self._problem:
+            raise NotAReply(f"{self._problem}: {piece[:_SHOWN_BYTES].decode('utf-8', 'replace')}")
+        if self._received > self._most:
+            raise NotAReply(f"more than {self._most:,} bytes")
+        if not self.left:
+            raise self._late()
+        return piece
+
+    def ended(self) -> None:
+        """Note the body's end. Raises NotAReply."""
+        if self._problem and not self._received:
+            raise NotAReply(f"{self._problem}: an empty body")
+
+    @contextmanager
+    def named(self) -> Generator[None]:
+        """Say of every silence that is too long which setting decides."""
+        try:
+            yield
+        except OutOfTime:
+            raise
+        except TimeoutError as error:
+            raise self._late() from error
+        except (httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
+            raise self._silent(error) from error
+
+    def _late(self) -> OutOfTime:
+        return OutOfTime(f"not done after {self._calls.total_seconds:g} s", "total_seconds")
+
+    def _silent(self, error: httpx2.TimeoutException) -> OutOfTime:
+        if self._silence >= self._calls.total_seconds:
+            return self._late()
+        opening = self._is_chat and not self._received
+        name = "first_token_seconds" if opening else "stall_seconds"
+        return OutOfTime(str(error) or f"nothing for {self._silence:g} s", name)
+
+
+class _Blocking(httpx2.BaseTransport):
+    def __init__(self, inner: httpx2.BaseTransport, calls: CallSettings) -> None:
+        self._inner, self._calls = inner, calls
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        watch = _Watch(request, self._calls)
+        with watch.named():
+            response = watch.began(self._inner.handle_request(request))
+        assert isinstance(response.stream, httpx2.SyncByteStream)
+        response.stream = _Body(response.stream, watch)
+        return response
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _Awaiting(httpx2.AsyncBaseTransport):
+    def __init__(self, inner: httpx2.AsyncBaseTransport, calls: CallSettings) -> None:
+        self._inner, self._calls = inner, calls
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        watch = _Watch(request, self._calls)
+        with watch.named():
+            async with asyncio.timeout(watch.left):
+                response = watch.began(await self._inner.handle_async_request(request))
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = _AwaitedBody(response.stream, watch)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _Body(httpx2.SyncByteStream):
+    def __init__(self, inner: httpx2.SyncByteStream, watch: _Watch) -> None:
+        self._inner, self._watch = inner, watch
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._watch.named():
+            for piece in self._inner:
+                yield self._watch.took(piece)
+        self._watch.ended()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _AwaitedBody(httpx2.AsyncByteStream):
+    def __init__(self, inner: httpx2.AsyncByteStream, watch: _Watch) -> None:
+        self._inner, self._watch = inner, watch
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces = aiter(self._inner)
+        while True:
+            with self._watch.named():
+                async with asyncio.timeout(self._watch.left):
+                    piece = await anext(pieces, None)
+            if piece is None:
+                break
+            yield self._watch.took(piece)
+        self._watch.ended()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
