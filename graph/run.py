@@ -59,7 +59,7 @@ def ask(  # noqa: PLR0913 - a command's options
     """
     try:
         settings = load_settings(tenant=tenant, backend=backend)
-        set_up_logging(settings.log_level)
+        set_up_logging(settings)
         console = Console(stderr=True)
         if questions or out:
             if thread is not None:

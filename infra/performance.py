@@ -16,6 +16,7 @@ from infra.store.performance import Measured
 OPERATION = "model_call"
 MAX_NAME_CHARS = 200
 MAX_TOKENS = 10**12
+SHORTEST_SECONDS = 1e-6
 _STATM = Path("/proc/self/statm")
 
 
@@ -141,8 +142,10 @@ def _inference(call: Call) -> Inference:
 
 
 def _rate(tokens: int, seconds: float | None) -> float | None:
-    """Return tokens a second; None where either is not known (a server that reports no tokens has 0)."""
-    return round(_bounded(tokens) / seconds, 2) if seconds is not None and seconds > 0 and tokens > 0 else None
+    """Return tokens a second; None where either is not known (0 tokens were not reported) or too short to measure."""
+    if seconds is None or seconds < SHORTEST_SECONDS or tokens < 1:
+        return None
+    return round(_bounded(tokens) / seconds, 2)
 
 
 def _facts(call: Call) -> Facts:
