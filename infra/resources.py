@@ -1,21 +1,45 @@
 """The switchboard: settings in, live clients out; nobody else assembles.
 
 Nothing is opened before it is first asked for, and everything opened is closed by ``aclose``. The index and the
-embedding model are opened in the calling thread (``index``); the model server is chosen off the event loop. One
-instance serves any number of questions at once.
+embedding model are opened in the calling thread (``index``). Any number of back ends are open at once, one for each
+name and model asked for: each is chosen once, in a thread of its own, so that a silent server keeps nobody else
+waiting; a choice that failed is made anew when it is asked for again. One instance serves any number of questions.
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
 from threading import Lock
+from typing import Literal, get_args
+
+from langchain_core.language_models import BaseChatModel
+from loguru import logger
 
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
-from infra.llm.backends import GuardedChat, build_budget, build_chat, choose
+from infra.errors import BackendError, ConfigurationError
+from infra.llm.account import Desk
+from infra.llm.backends import GuardedChat, build_budget, build_desk, chain, chat_over, choose, in_background
+from infra.llm.breaker import Breaker
+from infra.llm.budget import Budget, Limits
 from infra.llm.endpoint import Backend, Transports
+from infra.llm.failures import one_line
 from infra.llm.ledger import Ledger
-from infra.settings import Settings
+from infra.settings import BackendKind, BackendName, ModelSettings, Settings
 from infra.store.embeddings import Embedder, open_minilm
 from infra.store.index import Index
+
+_Key = tuple[BackendName, str] | Literal["rules"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A back end in use: what its calls share, and its model with those that take over from it."""
+
+    desk: Desk
+    chat: GuardedChat
 
 
 class Resources:
@@ -23,14 +47,21 @@ class Resources:
 
     Args:
         settings: read at a door.
+        server: reaches the model servers; None is the network.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, server: Transports | None = None) -> None:
         self.settings = settings
         self.ledger = Ledger()
+        self._server = server
         self._budget = build_budget(settings)
         self._lock = Lock()
-        self._model: tuple[Backend, GuardedChat] | None = None
+        self._opened: dict[_Key, Future[_Opened]] = {}
+        self._retired: list[Desk] = []
+        self._breakers: dict[str, Breaker] = {}
+        engine = Engine(settings.engine)
+        self._inside = Transports(EngineTransport(engine), EngineAsyncTransport(engine))
+        self._store_lock = Lock()
         self._store: tuple[Index, Embedder] | None = None
 
     def index(self) -> tuple[Index, Embedder]:
@@ -40,19 +71,54 @@ class Resources:
             StoreLocked: another process owns the data directory.
             StoreError: the data directory cannot be read or written.
         """
-        with self._lock:
+        with self._store_lock:
             if self._store is None:
                 embedder = open_minilm(self.settings.data_dir)
                 self._store = (Index.open(self.settings, embedder), embedder)
             return self._store
 
-    async def backend(self) -> Backend:
-        """Return the facts of the model server in use, choosing it at the first call."""
-        return (await self._ready())[0]
+    async def backend(self, name: BackendName | None = None, model: str = "") -> Backend:
+        """Return the facts of a back end; see `chat`."""
+        return (await self._ready(name, model)).desk.backend
 
-    async def chat(self) -> GuardedChat:
-        """Return the guarded model; give each agent its own with ``scoped``."""
-        return (await self._ready())[1]
+    async def chat(self, name: BackendName | None = None, model: str = "") -> GuardedChat:
+        """Return the guarded model of a back end; give each agent its own with ``scoped``.
+
+        While its server is down, calls go on to the next of `infra.llm.backends.chain`, which is opened only then.
+
+        Args:
+            name: which one; None: the settings'.
+            model: a model asked for in place of the settings'; without a name, of the back end in use.
+
+        Raises:
+            BackendError: it does not answer.
+            ConfigurationError: it does not serve the model.
+        """
+        return (await self._ready(name, model)).chat
+
+    def agent_model(self, agent: str) -> tuple[BackendName | None, str]:
+        """Return the back end and the model that an agent has of its own, for `chat`; (None, "") has the run's.
+
+        Raises:
+            ConfigurationError: the setting names no back end and no model.
+        """
+        if agent not in ModelSettings.model_fields:
+            return None, ""
+        value: str = getattr(self.settings.models, agent).strip()
+        head, colon, rest = value.partition(":")
+        for kind in get_args(BackendKind):
+            if head == kind and bool(rest) == bool(colon):
+                return kind, rest
+        if head in get_args(BackendName):
+            kinds = ", ".join(get_args(BackendKind))
+            raise ConfigurationError(
+                f"DOCMIND_MODELS__{agent.upper()}={value!r}: give backend:model, a back end ({kinds}) or a model"
+            )
+        return None, value
+
+    async def rules(self) -> BaseChatModel:
+        """Return the embedded engine's rules as a model: not model calls, so in no question's budget or ledger."""
+        return (await self._shared("rules", self._choose_rules)).chat
 
     def forget(self, question_id: str) -> None:
         """Drop a finished question's entries and reservations."""
@@ -61,7 +127,7 @@ class Resources:
 
     def close(self) -> None:
         """Close the index, blocking. Closing twice does nothing more."""
-        with self._lock:
+        with self._store_lock:
             store, self._store = self._store, None
         if store is not None:
             store[0].close()
@@ -69,21 +135,82 @@ class Resources:
     async def aclose(self) -> None:
         """Close everything that was opened. Closing twice does nothing more."""
         with self._lock:
-            model, self._model = self._model, None
-        if model is not None:
-            await model[1].aclose()
+            opened, self._opened = self._opened, {}
+            retired, self._retired = self._retired, []
+        done = [future.result().desk for future in opened.values() if future.done() and not future.exception()]
+        for desk in [*done, *retired]:
+            await desk.clients.aclose()
         await asyncio.to_thread(self.close)
 
-    async def _ready(self) -> tuple[Backend, GuardedChat]:
-        return self._model or await asyncio.to_thread(self._chosen)
+    async def _ready(self, name: BackendName | None, model: str) -> _Opened:
+        if model and name in (None, "auto"):
+            name = (await self._ready(name, "")).desk.backend.name
+        key: tuple[BackendName, str] = (name or self.settings.backend, model)
+        opened = await self._shared(key, partial(self._choose, key))
+        if opened.desk.backend.provisional:
+            return await self._settled(key, opened)
+        return opened
 
-    def _chosen(self) -> tuple[Backend, GuardedChat]:
+    async def _shared(self, key: _Key, work: Callable[[], _Opened]) -> _Opened:
+        """Do ``work`` once for all who ask for ``key``; a failure is told to them and forgotten."""
         with self._lock:
-            if self._model is None:
-                engine = Engine(self.settings.engine)
-                inside = Transports(EngineTransport(engine), EngineAsyncTransport(engine))
-                backend = choose(self.settings, inside)
-                carrier = inside if backend.name == "engine" else None
-                chat = build_chat(backend, self.settings, self.ledger, self._budget, carrier)
-                self._model = (backend, chat)
-            return self._model
+            future = self._opened.get(key)
+            if future is None or (future.done() and future.exception()):
+                future = self._opened[key] = in_background(work)
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def _choose(self, key: tuple[BackendName, str]) -> _Opened:
+        name, model = key
+        backend = choose(self.settings, self._inside, name=name, model=model, server=self._server)
+        return self._linked(self._desk(backend), chain(self.settings, backend, name=name))
+
+    def _choose_rules(self) -> _Opened:
+        backend = choose(self.settings, self._inside, name="engine")
+        desk = build_desk(backend, self.settings, Ledger(), Budget(Limits()), self._inside)
+        return self._linked(desk, [])
+
+    def _desk(self, backend: Backend) -> Desk:
+        carrier = self._inside if backend.name == "engine" else self._server
+        desk = build_desk(backend, self.settings, self.ledger, self._budget, carrier)
+        with self._lock:
+            return replace(desk, breaker=self._breakers.setdefault(backend.base_url, desk.breaker))
+
+    def _linked(self, desk: Desk, rest: Sequence[BackendKind]) -> _Opened:
+        """Put a model over a desk that goes on to ``rest`` while its server is down."""
+        return _Opened(desk, chat_over(desk, self.settings, partial(self._next, rest) if rest else None))
+
+    async def _next(self, rest: Sequence[BackendKind]) -> GuardedChat | None:
+        """Open the first back end of ``rest`` that answers; what is after it takes over from it in turn."""
+        for place, kind in enumerate(rest, start=1):
+            try:
+                opened = await self._ready(kind, "")
+            except (BackendError, ConfigurationError) as error:
+                logger.warning("{} cannot take over: {}", kind, one_line(str(error)))
+            else:
+                return self._linked(opened.desk, rest[place:]).chat
+        return None
+
+    async def _settled(self, key: tuple[BackendName, str], opened: _Opened) -> _Opened:
+        """Ask again for facts that were provisional; keep the old ones while nobody knows better."""
+        old = opened.desk
+        name: BackendName = old.backend.name
+        ask = partial(choose, self.settings, self._inside, name=name, model=old.backend.model, server=self._server)
+        try:
+            backend = await asyncio.shield(asyncio.wrap_future(in_background(ask)))
+        except (BackendError, ConfigurationError) as error:
+            logger.warning("{} could not be asked again: {}", name, one_line(str(error)))
+            return opened
+        return opened if backend.provisional else self._renewed(key, opened, backend)
+
+    def _renewed(self, key: tuple[BackendName, str], opened: _Opened, backend: Backend) -> _Opened:
+        """Put new facts in the place of provisional ones, unless another caller was faster."""
+        desk = replace(self._desk(backend), learned=opened.desk.learned)
+        renewed: Future[_Opened] = Future()
+        renewed.set_result(self._linked(desk, chain(self.settings, backend, name=key[0])))
+        with self._lock:
+            current = self._opened.get(key)
+            if current is None or current.result() is not opened:
+                return current.result() if current else opened
+            self._opened[key] = renewed
+            self._retired.append(opened.desk)
+        return renewed.result()

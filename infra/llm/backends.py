@@ -1,64 +1,121 @@
 """Choosing a back end, and building the guarded model that reaches it.
 
-Gives `choose` (settings → `Backend`, found out by asking the server) and `build_chat` (`Backend` → `GuardedChat`).
-``vllm`` and ``engine`` are asked for their model and window; ``auto`` takes vLLM when it answers within a second, else
-the embedded engine, and says which in `Backend.note`. Nothing but the configured address is contacted. `choose` blocks:
-call it through `asyncio.to_thread` where a loop runs.
+Gives `choose` (settings → `Backend`, found out by asking the server), `chain` (where calls go when it is down) and
+`build_chat` (`Backend` → `GuardedChat`) with its two steps `build_desk` and `chat_over`. ``auto`` asks every server
+that is set up at the same time, takes the first that answers, in the order of `SERVERS`, all within a second, else the
+embedded engine, and says which in `Backend.note`. What is asked of each kind is in `infra.llm.servers`; nothing but the
+configured addresses is contacted. `choose` blocks: call it off the loop.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+from threading import Thread
 from typing import TypeVar
 
-import httpx2
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import SecretStr
 
 from infra.errors import BackendError, BackendUnavailable, ConfigurationError
 from infra.llm.account import Desk, Retries
+from infra.llm.breaker import Breaker
 from infra.llm.budget import Budget, Limits
-from infra.llm.endpoint import Backend, Clients, Transports, open_clients
-from infra.llm.failures import one_line
-from infra.llm.guard import GuardedChat
+from infra.llm.endpoint import Backend, Transports, open_clients
+from infra.llm.guard import GuardedChat, Next
 from infra.llm.ledger import Ledger
+from infra.llm.servers import engine as engine_server
+from infra.llm.servers import llamacpp, ollama, openai, vllm
+from infra.llm.servers.engine import ENGINE_URL
+from infra.llm.servers.probe import Probe
 from infra.llm.tokens import TokenCounter
 from infra.llm.window import Window
-from infra.settings import Settings
+from infra.settings import (
+    BackendKind,
+    BackendName,
+    LlamaCppSettings,
+    OllamaSettings,
+    OpenAISettings,
+    Settings,
+    VllmSettings,
+)
 
-__all__ = ["Backend", "GuardedChat", "Retries", "Transports", "build_budget", "build_chat", "choose"]
+__all__ = [
+    "Backend",
+    "GuardedChat",
+    "Retries",
+    "Transports",
+    "build_budget",
+    "build_chat",
+    "build_desk",
+    "chain",
+    "chat_over",
+    "choose",
+    "in_background",
+]
 
-ENGINE_URL = "http://engine.invalid/v1"  # never resolved: requests to it are answered in process
-ENGINE_NAME = "embedded engine (extractive, no language model)"
-PROBE_SECONDS = 1.0
-_MAX_PROBE_BYTES = 1_000_000
-_MAX_NAMED = 8
-_CHECK = "check DOCMIND_VLLM__BASE_URL (it ends in /v1)"
-_HELP = "start the server, set DOCMIND_VLLM__BASE_URL, or use DOCMIND_BACKEND=engine"
+SERVERS: tuple[BackendKind, ...] = ("vllm", "llamacpp", "ollama", "openai")
+AUTO_SECONDS = 0.8  # for all servers together; what is left of a second is the machine's
+NO_KEY = SecretStr("none")  # the OpenAI client wants one
+
+Found = TypeVar("Found")
+
+_FIND: dict[BackendKind, Callable[[Probe, Settings, str], Backend]] = {
+    "vllm": vllm.find,
+    "llamacpp": llamacpp.find,
+    "ollama": ollama.find,
+    "openai": openai.find,
+    "engine": engine_server.find,
+}
 
 
-Shape = TypeVar("Shape", bound=BaseModel)
-
-
-def choose(settings: Settings, engine: Transports, *, server: Transports | None = None) -> Backend:
-    """Find out which back end answers, and what it can hold.
+def choose(
+    settings: Settings,
+    engine: Transports,
+    *,
+    name: BackendName | None = None,
+    model: str = "",
+    server: Transports | None = None,
+) -> Backend:
+    """Find out which back end answers, what it can hold and what it can do.
 
     Args:
-        settings: ``backend`` says which are allowed; ``vllm`` and ``engine`` where and how large.
+        settings: where the servers are, and which one when ``name`` does not say.
         engine: reaches the embedded engine.
-        server: reaches the vLLM server; None is the network.
+        name: which one; None: ``settings.backend``.
+        model: a model asked for in place of the settings'; empty: theirs.
+        server: reaches the servers; None is the network.
 
     Raises:
-        BackendUnavailable: ``vllm`` is asked for and does not answer.
-        BackendError: ``vllm`` is asked for and answers what is not a model list.
-        ConfigurationError: the server does not serve the configured model, and serves none or several others.
+        BackendUnavailable: the one that is asked for does not answer.
+        BackendError: it answers what it should not.
+        ConfigurationError: it does not serve the model, and what it serves leaves a choice.
     """
-    if settings.backend == "engine":
-        return _engine(settings, engine, "")
-    try:
-        return _vllm(settings, server)
-    except BackendError as error:
-        if settings.backend == "vllm":
-            raise
-        return _engine(settings, engine, f"embedded engine: {error}")
+    asked = name or settings.backend
+    if asked == "auto":
+        return _first(settings, engine, model, server)
+    return _asked(asked, settings, engine if asked == "engine" else server, model, settings.calls.connect_seconds)
+
+
+def set_up(settings: Settings) -> list[BackendKind]:
+    """Return the servers that ``auto`` asks, in order: vLLM, and those of which a setting is given."""
+    return [kind for kind in SERVERS if kind == "vllm" or getattr(settings, kind).model_fields_set]
+
+
+def chain(settings: Settings, first: Backend, *, name: BackendName | None = None) -> list[BackendKind]:
+    """Return where calls go when ``first`` is down, in order.
+
+    Args:
+        settings: ``fallbacks``, where given. Else a back end that was named stands alone; one that was chosen among
+            those set up is followed by the rest of them and the embedded engine.
+        first: the back end in use.
+        name: how it was asked for; None: as ``settings.backend`` says.
+    """
+    followers: list[BackendKind] = [*settings.fallbacks]
+    if not followers and (name or settings.backend) == "auto":
+        known = set_up(settings)
+        followers = [*known[known.index(first.name) + 1 :], "engine"] if first.name in known else []
+    return [kind for kind in dict.fromkeys(followers) if kind != first.name]
 
 
 def build_budget(settings: Settings) -> Budget:
@@ -75,15 +132,15 @@ def build_budget(settings: Settings) -> Budget:
     )
 
 
-def build_chat(
+def build_desk(
     backend: Backend,
     settings: Settings,
     ledger: Ledger,
     budget: Budget,
     transports: Transports | None = None,
     retries: Retries | None = None,
-) -> GuardedChat:
-    """Build the guarded model of a back end; close it with its `aclose`.
+) -> Desk:
+    """Open the clients of a back end, and put together what all its models share.
 
     Args:
         backend: what `choose` found.
@@ -95,12 +152,12 @@ def build_chat(
     """
     if backend.name == "engine" and transports is None:
         raise ConfigurationError("the embedded engine runs in process and needs its transports")
-    key = settings.vllm.api_key if backend.name == "vllm" else SecretStr("none")
     clients = open_clients(
         transports,
         connect_seconds=settings.calls.connect_seconds,
-        call_seconds=settings.calls.first_token_seconds,
-        api_key=key.get_secret_value(),
+        call_seconds=settings.calls.stall_seconds,
+        api_key=_key(settings, backend.name).get_secret_value(),
+        calls=settings.calls,
     )
     window = Window(
         tokens=backend.context_window,
@@ -108,111 +165,103 @@ def build_chat(
         margin_tokens=settings.budget.margin_tokens,
         setting=backend.window_setting,
     )
-    counter = TokenCounter(backend, clients)
-    desk = Desk(backend, clients, counter, window, budget, ledger, retries or Retries())
-    return GuardedChat.over(desk, key)
+    return Desk(
+        backend,
+        clients,
+        TokenCounter(backend, clients),
+        window,
+        budget,
+        ledger,
+        retries or Retries(),
+        settings.calls,
+        Breaker(settings.calls),
+    )
 
 
-def _vllm(settings: Settings, transports: Transports | None) -> Backend:
-    vllm = settings.vllm
-    patience = PROBE_SECONDS if settings.backend == "auto" else settings.calls.connect_seconds
+def build_chat(
+    backend: Backend,
+    settings: Settings,
+    ledger: Ledger,
+    budget: Budget,
+    transports: Transports | None = None,
+    retries: Retries | None = None,
+) -> GuardedChat:
+    """Build the guarded model of a back end that stands alone; takes what `build_desk` takes."""
+    return chat_over(build_desk(backend, settings, ledger, budget, transports, retries), settings)
+
+
+def chat_over(desk: Desk, settings: Settings, next_: Next | None = None) -> GuardedChat:
+    """Build a guarded model over a desk; its `aclose` closes the desk's clients.
+
+    Args:
+        desk: what `build_desk` gave.
+        settings: the key.
+        next_: opens the model that takes over while this one's server is down; asked only then.
+    """
+    return GuardedChat.over(desk, _key(settings, desk.backend.name), next_)
+
+
+def in_background(work: Callable[[], Found]) -> "Future[Found]":
+    """Run ``work`` in a thread of its own that nobody has to wait for, not even the end of the program."""
+    future: Future[Found] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is the caller's: raised where the result is asked for
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True, name="docmind-probe").start()
+    return future
+
+
+def _first(settings: Settings, engine: Transports, model: str, server: Transports | None) -> Backend:
+    """Ask every server that is set up at the same time; return the first that answers, in order."""
+    began = time.monotonic()
+    answers: dict[BackendKind, Future[Backend]] = {
+        kind: in_background(partial(_asked, kind, settings, server, model, AUTO_SECONDS)) for kind in set_up(settings)
+    }
+    failures: list[str] = []
+    for kind, answer in answers.items():
+        try:
+            backend = answer.result(timeout=max(0.0, began + AUTO_SECONDS - time.monotonic()))
+        except BackendError as error:
+            failures.append(str(error))
+        except TimeoutError:  # a name that is not resolved in time
+            said = BackendUnavailable(f"no model server answers at {_address(settings, kind)} within a second")
+            failures.append(str(said))
+        else:
+            return _noted(backend, f"{backend.name} at {backend.base_url}")
+    chosen = _asked("engine", settings, engine, model, settings.calls.connect_seconds)
+    return _noted(chosen, f"embedded engine: {'; '.join(failures)}")
+
+
+def _asked(kind: BackendKind, settings: Settings, transports: Transports | None, model: str, seconds: float) -> Backend:
+    """Ask one server, for so many seconds in all."""
     clients = open_clients(
-        transports, connect_seconds=patience, call_seconds=patience, api_key=vllm.api_key.get_secret_value()
+        transports,
+        connect_seconds=seconds,
+        call_seconds=seconds,
+        api_key=_key(settings, kind).get_secret_value(),
     )
     try:
-        served = _served(clients, vllm.base_url)
-        version = _version(clients, vllm.base_url)
+        return _FIND[kind](Probe(kind, _address(settings, kind), clients, seconds=seconds), settings, model)
     finally:
         if transports is None:  # given ones are their owner's to close
             clients.close()
-    model, note = _model(served, vllm.model, vllm.base_url)
-    limit = served[model]
-    return Backend(
-        name="vllm",
-        model=model,
-        engine=f"vllm {version}".strip(),
-        context_window=min(limit or vllm.context_window, vllm.context_window),
-        base_url=vllm.base_url,
-        note=note or (f"vLLM at {vllm.base_url}" if settings.backend == "auto" else ""),
-    )
 
 
-def _engine(settings: Settings, transports: Transports, note: str) -> Backend:
-    clients = open_clients(transports, connect_seconds=PROBE_SECONDS, call_seconds=PROBE_SECONDS)
-    served = _served(clients, ENGINE_URL)
-    model = next(iter(served))
-    return Backend(
-        name="engine",
-        model=model,
-        engine=ENGINE_NAME,
-        context_window=min(served[model] or settings.engine.context_window, settings.engine.context_window),
-        base_url=ENGINE_URL,
-        note=note,
-    )
+def _noted(backend: Backend, how: str) -> Backend:
+    return replace(backend, note="; ".join(part for part in (how, backend.note) if part))
 
 
-class _Served(BaseModel):
-    id: str
-    max_model_len: int | None = Field(default=None, gt=0)
+def _address(settings: Settings, kind: BackendKind) -> str:
+    if kind == "engine":
+        return ENGINE_URL
+    section: VllmSettings | LlamaCppSettings | OllamaSettings | OpenAISettings = getattr(settings, kind)
+    return section.base_url
 
 
-class _Listing(BaseModel):
-    data: list[_Served] = Field(min_length=1)
-
-
-class _Version(BaseModel):
-    version: str = Field(max_length=64)
-
-
-def _served(clients: Clients, base_url: str) -> dict[str, int | None]:
-    """Ask which models are served; returns each one's window where the server says it (vLLM's ``max_model_len``)."""
-    listing = _get(clients, f"{base_url}/models", _Listing)
-    return {served.id: served.max_model_len for served in listing.data}
-
-
-def _version(clients: Clients, base_url: str) -> str:
-    """Ask for vLLM's version; empty where the server does not say (only shown, never decided on)."""
-    try:
-        return _get(clients, f"{base_url.removesuffix('/v1')}/version", _Version).version
-    except BackendError:
-        return ""
-
-
-def _model(served: Mapping[str, int | None], configured: str, base_url: str) -> tuple[str, str]:
-    """Return the model to ask for, and what to say when it is not the configured one."""
-    if configured in served:
-        return configured, ""
-    names = list(served)
-    if len(names) == 1:
-        return names[0], f"{base_url} serves {names[0]}, not {configured} (DOCMIND_VLLM__MODEL): using what it serves"
-    raise ConfigurationError(
-        f"DOCMIND_VLLM__MODEL={configured!r} is not served at {base_url}; it serves {', '.join(names[:_MAX_NAMED])}"
-    )
-
-
-def _get(clients: Clients, url: str, shape: type[Shape]) -> Shape:
-    """Get a small JSON object within the clients' patience, whatever the server does."""
-    try:
-        return shape.model_validate_json(_read(clients, url))
-    except httpx2.HTTPStatusError as error:
-        status = error.response.status_code
-        hint = "set DOCMIND_VLLM__API_KEY" if status in (401, 403) else _CHECK
-        raise BackendError(f"{url} answered {status}; {hint}") from error
-    except httpx2.HTTPError as error:
-        said = one_line(f"{type(error).__name__}: {error}")
-        raise BackendUnavailable(f"no model server answers at {url} ({said}); {_HELP}") from error
-    except ValidationError as error:
-        said = one_line(error.errors()[0]["msg"])
-        raise BackendError(f"{url} answered what an OpenAI API would not ({said}); {_CHECK}") from error
-
-
-def _read(clients: Clients, url: str) -> bytes:
-    deadline = time.monotonic() + (clients.timeout.read or PROBE_SECONDS)
-    body = b""
-    with clients.blocking.stream("GET", url, headers=clients.headers) as response:
-        response.raise_for_status()
-        for piece in response.iter_bytes():
-            body += piece
-            if len(body) > _MAX_PROBE_BYTES or time.monotonic() > deadline:
-                raise httpx2.ReadTimeout("the answer is too long or too slow", request=response.request)
-    return body
+def _key(settings: Settings, kind: BackendKind) -> SecretStr:
+    """Return the key that is sent to a server; one that has no setting for it gets a word that says so."""
+    return getattr(getattr(settings, kind), "api_key", NO_KEY)

@@ -1,7 +1,7 @@
 """The other end of a model call: the facts of a back end, and the HTTP clients that reach it.
 
-Gives `Backend` (facts found out once, by `infra.llm.backends`), `Transports` (what carries the requests: the network,
-or the embedded engine in process) and `Clients` (httpx2 clients over them, shared by token counts and model calls).
+Gives `Backend` (facts found out by asking, in `infra.llm.servers`), `Transports` (what carries the requests: the
+network, or the embedded engine in process) and `Clients` (httpx2 clients over them, shared by token counts and calls).
 Leaves choosing to `infra.llm.backends` and what is sent to `infra.llm.guard`. Proxies of the environment are never used
 and redirects never followed: the only address contacted is the configured one.
 """
@@ -12,7 +12,8 @@ from typing import Literal
 
 import httpx2
 
-from infra.settings import BackendKind
+from infra.llm.bounds import bounded_awaiting, bounded_blocking
+from infra.settings import BackendKind, CallSettings
 
 Counting = Literal["vllm", "llamacpp", "none"]
 """How a server counts tokens: vLLM's /tokenize; llama.cpp's /apply-template and /tokenize; not at all."""
@@ -49,6 +50,9 @@ class Backend:
         abilities: what it can do, as far as it said so.
         tokenizer: folder with its tokenizer and chat template on this machine, where there is one.
         note: how it came to be chosen, fit to be shown; empty when there is nothing to say.
+        window_option: the server's own option that bounds the window, where its figure is the smaller one.
+        provisional: the window is the server's default and not its figure, because the model is not loaded yet: ask
+            again after a call.
     """
 
     name: BackendKind
@@ -60,6 +64,8 @@ class Backend:
     abilities: Abilities = field(default_factory=Abilities)
     tokenizer: Path | None = None
     note: str = ""
+    window_option: str = ""
+    provisional: bool = False
 
     @property
     def root_url(self) -> str:
@@ -68,8 +74,8 @@ class Backend:
 
     @property
     def window_setting(self) -> str:
-        """Name of the setting that bounds the window."""
-        return f"DOCMIND_{self.name.upper()}__CONTEXT_WINDOW"
+        """Name of the setting, or of the server's option, that bounds the window."""
+        return self.window_option or f"DOCMIND_{self.name.upper()}__CONTEXT_WINDOW"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +106,34 @@ class Clients:
 
 
 def open_clients(
-    transports: Transports | None, *, connect_seconds: float, call_seconds: float, api_key: str = ""
+    transports: Transports | None,
+    *,
+    connect_seconds: float,
+    call_seconds: float,
+    api_key: str = "",
+    calls: CallSettings | None = None,
 ) -> Clients:
     """Open the clients of one back end.
 
     Args:
         transports: what carries the requests; None is the network.
         connect_seconds: time to open a connection.
-        call_seconds: time without a byte before a call is given up.
+        call_seconds: time without a byte before a request is given up, where it brings no time of its own.
         api_key: sent as a bearer token with the requests that the OpenAI client does not send itself.
+        calls: bounds every exchange by `infra.llm.bounds`; None leaves that to the caller.
 
     Returns:
         Both clients, unconnected.
     """
     timeout = httpx2.Timeout(call_seconds, connect=connect_seconds)
-    blocking = httpx2.Client(
-        transport=transports.blocking if transports else None, timeout=timeout, trust_env=False, follow_redirects=False
-    )
-    awaiting = httpx2.AsyncClient(
-        transport=transports.awaiting if transports else None, timeout=timeout, trust_env=False, follow_redirects=False
-    )
+    blocking = transports.blocking if transports else httpx2.HTTPTransport(trust_env=False)
+    awaiting = transports.awaiting if transports else httpx2.AsyncHTTPTransport(trust_env=False)
+    if calls is not None:
+        blocking, awaiting = bounded_blocking(blocking, calls), bounded_awaiting(awaiting, calls)
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    return Clients(blocking=blocking, awaiting=awaiting, timeout=timeout, headers=headers)
+    return Clients(
+        blocking=httpx2.Client(transport=blocking, timeout=timeout, trust_env=False, follow_redirects=False),
+        awaiting=httpx2.AsyncClient(transport=awaiting, timeout=timeout, trust_env=False, follow_redirects=False),
+        timeout=timeout,
+        headers=headers,
+    )
