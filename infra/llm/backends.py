@@ -55,7 +55,8 @@ __all__ = [
 ]
 
 SERVERS: tuple[BackendKind, ...] = ("vllm", "llamacpp", "ollama", "openai")
-AUTO_SECONDS = 0.8  # for all servers together; what is left of a second is the machine's
+AUTO_SECONDS = 0.8  # for all servers together, who are asked side by side
+LATE_SECONDS = 0.1  # more for one whose name is not resolved in time, which no HTTP timeout bounds
 NO_KEY = SecretStr("none")  # the OpenAI client wants one
 
 Found = TypeVar("Found")
@@ -217,17 +218,17 @@ def in_background(work: Callable[[], Found]) -> "Future[Found]":
 
 def _first(settings: Settings, engine: Transports, model: str, server: Transports | None) -> Backend:
     """Ask every server that is set up at the same time; return the first that answers, in order."""
-    began = time.monotonic()
+    late = time.monotonic() + AUTO_SECONDS + LATE_SECONDS
     answers: dict[BackendKind, Future[Backend]] = {
         kind: in_background(partial(_asked, kind, settings, server, model, AUTO_SECONDS)) for kind in set_up(settings)
     }
     failures: list[str] = []
     for kind, answer in answers.items():
         try:
-            backend = answer.result(timeout=max(0.0, began + AUTO_SECONDS - time.monotonic()))
+            backend = answer.result(timeout=max(0.0, late - time.monotonic()))
         except BackendError as error:
             failures.append(str(error))
-        except TimeoutError:  # a name that is not resolved in time
+        except TimeoutError:
             said = BackendUnavailable(f"no model server answers at {_address(settings, kind)} within a second")
             failures.append(str(said))
         else:
