@@ -21,7 +21,8 @@ from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.errors import BackendError, ConfigurationError
 from infra.llm.account import Desk
-from infra.llm.backends import GuardedChat, build_budget, build_desk, chain, chat_over, choose, in_background
+from infra.llm.backends import GuardedChat, build_budget, build_desk, chain, chat_over, choose
+from infra.llm.background import awaited, in_background
 from infra.llm.breaker import Breaker
 from infra.llm.budget import Budget, Limits
 from infra.llm.endpoint import Backend, Transports
@@ -105,7 +106,7 @@ class Resources:
         if agent not in ModelSettings.model_fields:
             return None, ""
         value: str = getattr(self.settings.models, agent).strip()
-        head, colon, rest = value.partition(":")
+        head, colon, rest = (part.strip() for part in value.partition(":"))
         for kind in get_args(BackendKind):
             if head == kind and bool(rest) == bool(colon):
                 return kind, rest
@@ -157,7 +158,7 @@ class Resources:
             future = self._opened.get(key)
             if future is None or (future.done() and future.exception()):
                 future = self._opened[key] = in_background(work)
-        return await asyncio.shield(asyncio.wrap_future(future))
+        return await awaited(future)
 
     def _choose(self, key: tuple[BackendName, str]) -> _Opened:
         name, model = key
@@ -196,7 +197,7 @@ class Resources:
         name: BackendName = old.backend.name
         ask = partial(choose, self.settings, self._inside, name=name, model=old.backend.model, server=self._server)
         try:
-            backend = await asyncio.shield(asyncio.wrap_future(in_background(ask)))
+            backend = await awaited(in_background(ask))
         except (BackendError, ConfigurationError) as error:
             logger.warning("{} could not be asked again: {}", name, one_line(str(error)))
             return opened

@@ -161,7 +161,7 @@ class LlamaCppServer(RecordedServer):
         return self.as_recorded("models", models)
 
     def _tokenized(self, body: dict[str, Any]) -> Reply:
-        return self.as_recorded("tokenize", {"tokens": [*range(len(tokens(body["content"])))]})
+        return self.as_recorded("tokenize", {"tokens": [*range(len(tokens(body.get("content", ""))))]})
 
     def _bounded(self, body: dict[str, Any]) -> Reply:
         prompt_tokens = len(tokens(rendered(body)))

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from threading import Thread
-from typing import TypeVar
 
 from pydantic import SecretStr
 
 from infra.errors import BackendError, BackendUnavailable, ConfigurationError
 from infra.llm.account import Desk, Retries
+from infra.llm.background import in_background
 from infra.llm.breaker import Breaker
 from infra.llm.budget import Budget, Limits
 from infra.llm.endpoint import Backend, Transports, open_clients
@@ -51,15 +50,12 @@ __all__ = [
     "chain",
     "chat_over",
     "choose",
-    "in_background",
 ]
 
 SERVERS: tuple[BackendKind, ...] = ("vllm", "llamacpp", "ollama", "openai")
 AUTO_SECONDS = 0.8  # for all servers together, who are asked side by side
 LATE_SECONDS = 0.1  # more for one whose name is not resolved in time, which no HTTP timeout bounds
 NO_KEY = SecretStr("none")  # the OpenAI client wants one
-
-Found = TypeVar("Found")
 
 _FIND: dict[BackendKind, Callable[[Probe, Settings, str], Backend]] = {
     "vllm": vllm.find,
@@ -200,20 +196,6 @@ def chat_over(desk: Desk, settings: Settings, next_: Next | None = None) -> Guar
         next_: opens the model that takes over while this one's server is down; asked only then.
     """
     return GuardedChat.over(desk, _key(settings, desk.backend.name), next_)
-
-
-def in_background(work: Callable[[], Found]) -> "Future[Found]":
-    """Run ``work`` in a thread of its own that nobody has to wait for, not even the end of the program."""
-    future: Future[Found] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is the caller's: raised where the result is asked for
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True, name="docmind-probe").start()
-    return future
 
 
 def _first(settings: Settings, engine: Transports, model: str, server: Transports | None) -> Backend:

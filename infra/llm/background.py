@@ -1,0 +1,41 @@
+"""Work that blocks, off the event loop, shared by all who wait for it.
+
+Gives `in_background` (a thread of its own that nobody has to wait for, not even the end of the program) and `awaited`
+(its result; whoever stops waiting stops nobody else).
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
+from typing import TypeVar
+
+Made = TypeVar("Made")
+
+
+def in_background(work: Callable[[], Made]) -> "Future[Made]":
+    """Run ``work`` in a thread of its own; what it raises is raised where the result is asked for."""
+    future: Future[Made] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - handed on
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True, name="docmind-background").start()
+    return future
+
+
+async def awaited(future: "Future[Made]") -> Made:
+    """Wait for a result that others may wait for as well, in this loop or in another."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell(_: "Future[Made]") -> None:
+        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits there any more
+            loop.call_soon_threadsafe(done.set)
+
+    future.add_done_callback(tell)
+    await done.wait()
+    return future.result()
