@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import httpx2
 
@@ -22,8 +23,10 @@ from infra.settings import CallSettings
 MAX_JSON_BYTES = 8 * 2**20
 MAX_EVENT_BYTES = 32 * 2**20
 SETTING = "DOCMIND_CALLS__"
+Limit = Literal["first_token", "stall", "total"]
 _SHOWN_BYTES = 200
 _OK = 200
+_PASSED: dict[Limit, str] = {"first_token": "no word within", "stall": "silent for", "total": "not done after"}
 _JSON, _EVENTS = "application/json", "text/event-stream"
 
 
@@ -34,9 +37,14 @@ class OutOfTime(httpx2.ReadTimeout):
         setting: name of the setting that decides.
     """
 
-    def __init__(self, message: str, name: str) -> None:
-        super().__init__(message)
-        self.setting = f"{SETTING}{name.upper()}"
+    def __init__(self, calls: CallSettings, limit: Limit) -> None:
+        seconds = {
+            "first_token": calls.first_token_seconds,
+            "stall": calls.stall_seconds,
+            "total": calls.total_seconds,
+        }[limit]
+        super().__init__(f"{_PASSED[limit]} {seconds:g} s")
+        self.setting = f"{SETTING}{limit.upper()}_SECONDS"
 
 
 class NotAReply(httpx2.DecodingError):
@@ -88,7 +96,9 @@ class _Watch:
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             self._problem = "a compressed answer"
         elif self._is_chat and response.status_code == _OK and kind not in (_JSON, _EVENTS):
-            self._problem = f"{kind or 'no content type'}"
+            self._problem = kind or "no content type"
+        elif _length(response) > self._most:
+            self._problem = f"{_length(response):,} bytes, more than {self._most:,}"
         return response
 
     def took(self, piece: bytes) -> bytes:
@@ -117,17 +127,21 @@ class _Watch:
         except TimeoutError as error:
             raise self._late() from error
         except (httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
-            raise self._silent(error) from error
+            raise self._silent() from error
 
     def _late(self) -> OutOfTime:
-        return OutOfTime(f"not done after {self._calls.total_seconds:g} s", "total_seconds")
+        return OutOfTime(self._calls, "total")
 
-    def _silent(self, error: httpx2.TimeoutException) -> OutOfTime:
+    def _silent(self) -> OutOfTime:
         if self._silence >= self._calls.total_seconds:
             return self._late()
-        opening = self._is_chat and not self._received
-        name = "first_token_seconds" if opening else "stall_seconds"
-        return OutOfTime(str(error) or f"nothing for {self._silence:g} s", name)
+        return OutOfTime(self._calls, "first_token" if self._is_chat and not self._received else "stall")
+
+
+def _length(response: httpx2.Response) -> int:
+    """Return the length that an answer gives itself; 0 where it gives none that can be read."""
+    told = response.headers.get("content-length", "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 20 else 0  # noqa: PLR2004 - digits of 2**64
 
 
 class _Blocking(httpx2.BaseTransport):

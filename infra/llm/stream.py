@@ -45,9 +45,7 @@ class HeldReply:
 
     def late(self) -> OutOfTime:
         """Return what to raise when the next piece took longer."""
-        if self._spoken:
-            return OutOfTime(f"it fell silent for {self._calls.stall_seconds:g} s", "stall_seconds")
-        return OutOfTime(f"no word within {self._calls.first_token_seconds:g} s", "first_token_seconds")
+        return OutOfTime(self._calls, "stall" if self._spoken else "first_token")
 
     def take(self, piece: ChatGenerationChunk) -> None:
         """Take a piece.

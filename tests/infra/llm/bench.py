@@ -1,7 +1,7 @@
 """A guarded model over a scripted server, and what the two share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -14,9 +14,10 @@ from infra.llm.backends import Backend, GuardedChat, Retries, Transports, build_
 from infra.llm.budget import Budget, Limits, Spent
 from infra.llm.guard import Next
 from infra.llm.ledger import Call, Ledger, Scope
-from infra.settings import BackendKind, load_settings
+from infra.settings import load_settings
 from tests.fakes import URL, Said, Script, ScriptedServer
 
+BACKEND = Backend("vllm", "scripted", "vllm", 32_768, URL)
 SCOPE = Scope("q1", "t1", "synthesizer")
 
 
@@ -55,20 +56,16 @@ def limits(tokens: int = 120_000, calls: int = 32) -> Budget:
 
 def desk(
     transports: Transports | None,
+    backend: Backend = BACKEND,
     *,
-    window: int = 32_768,
     ledger: Ledger | None = None,
     budget: Budget | None = None,
-    name: BackendKind = "vllm",
-    url: str = URL,
     calls: Mapping[str, float] | None = None,
 ) -> Desk:
     """Put a desk together whose retries do not wait; ``calls`` are times in seconds and the breaker's figures."""
-    backend = Backend(name, "scripted", name, window, url)
     at_once = Retries(wait=wait_none(), longest_seconds=0)
-    return build_desk(
-        backend, load_settings(calls=calls or {}), ledger or Ledger(), budget or limits(), transports, at_once
-    )
+    settings = load_settings(calls=calls or {})
+    return build_desk(backend, settings, ledger or Ledger(), budget or limits(), transports, at_once)
 
 
 def chat_of(desk: Desk, next_: Next | None = None) -> GuardedChat:
@@ -86,7 +83,8 @@ def bench(
     """Build a guarded model with default settings, but for ``calls``, whose retries do not wait."""
     server = script if isinstance(script, ScriptedServer) else ScriptedServer(script)
     ledger, budget = Ledger(), budget or limits()
-    chat = chat_of(desk(server.transports, window=window, ledger=ledger, budget=budget, calls=calls))
+    backend = replace(BACKEND, context_window=window)
+    chat = chat_of(desk(server.transports, backend, ledger=ledger, budget=budget, calls=calls))
     return Bench(chat, server, ledger, budget)
 
 

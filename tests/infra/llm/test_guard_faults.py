@@ -109,7 +109,7 @@ async def test_the_words_of_each_failure_name_server_cause_and_setting() -> None
         f"{WHO} cannot be reached (ConnectError: refused); {help_line}"
     )
     assert await words(PASSING["silence"]) == (
-        f"{WHO} did not answer in time (silence); raise DOCMIND_CALLS__FIRST_TOKEN_SECONDS or {help_line}"
+        f"{WHO} did not answer in time (no word within 300 s); raise DOCMIND_CALLS__FIRST_TOKEN_SECONDS or {help_line}"
     )
     assert await words(PASSING["reset"]) == f"{WHO} broke off its reply (ReadError: reset); see its log, or {help_line}"
     assert await words(PASSING["503"]) == (
