@@ -4,7 +4,7 @@ One pass of the model serves two needs: the pooled vector (search) and the token
 The file itself is made by ``infra.store.embeddings_convert``. Calls block; they may come from several threads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,3 +120,15 @@ def open_minilm(data_dir: Path, *, threads: int = DEFAULT_THREADS) -> Embedder:
         StoreError: the data directory cannot be written.
     """
     return MiniLM(prepare_minilm(data_dir), threads=threads)
+
+
+def word_pieces(data_dir: Path) -> Callable[[str], list[int]]:
+    """Return MiniLM's tokenizer: text to the numbers of its word pieces, all of them, without special tokens.
+
+    Raises:
+        ConfigurationError, StoreError: see `open_minilm`.
+    """
+    tokenizer: Any = Tokenizer.from_file(str(prepare_minilm(data_dir) / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
