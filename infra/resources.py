@@ -205,6 +205,8 @@ class Resources:
 
     def _renewed(self, key: tuple[BackendName, str], opened: _Opened, backend: Backend) -> _Opened:
         """Put new facts in the place of provisional ones, unless another caller was faster."""
+        if key[0] == "auto":
+            backend = replace(backend, note=f"{backend.name} at {backend.base_url}")
         desk = replace(self._desk(backend), learned=opened.desk.learned)
         renewed: Future[_Opened] = Future()
         renewed.set_result(self._linked(desk, chain(self.settings, backend, name=key[0])))

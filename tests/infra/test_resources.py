@@ -150,6 +150,14 @@ async def test_the_real_window_is_asked_again_once_the_model_is_loaded() -> None
     await opened.aclose()
 
 
+async def test_how_a_back_end_was_chosen_stays_said_when_its_window_is_known() -> None:
+    opened = resources(Net({11434: OllamaServer(["one"])}), ollama={"model": "qwen3:32b"})
+    assert (await opened.backend()).note.startswith("ollama at http://127.0.0.1:11434/v1; qwen3:32b is not loaded yet")
+    assert await said(opened) == "one"
+    assert (await opened.backend()).note == "ollama at http://127.0.0.1:11434/v1"
+    await opened.aclose()
+
+
 async def test_facts_that_cannot_be_asked_again_stay_as_they_are() -> None:
     net = Net({11434: OllamaServer()})
     opened = resources(net, "ollama")

@@ -278,6 +278,9 @@ def test_a_tokenizer_in_the_users_cache_is_found(tmp_path: Path, monkeypatch: py
     monkeypatch.delenv("HF_HUB_CACHE")
     monkeypatch.setenv("HF_HOME", str(home))
     assert found("vllm", server).tokenizer == snapshot
+    elsewhere = home / "hub" / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "tokenizer.json").write_text("{}")
     ref.write_text("../../elsewhere")
     assert found("vllm", server).tokenizer is None
     assert found("vllm", Listing({"id": "../../x", "root": "../Qwen3"})).tokenizer is None
