@@ -14,7 +14,7 @@ from infra.llm.ledger import Scope
 from infra.resources import Resources
 from infra.settings import BackendName, load_settings
 from tests.fakes import Said, ScriptedServer
-from tests.network import Net
+from tests.network import Net, by_rules
 from tests.servers import LlamaCppServer, OllamaModel, OllamaServer
 
 QWEN = "Qwen/Qwen3-4B-Instruct-2507-FP8"
@@ -58,6 +58,15 @@ async def test_switching_from_ollama_to_llamacpp_speaks_to_each_in_its_own_way()
     assert probes(llama) == ["/v1/models", "/props"]
     assert [call.backend for call in opened.ledger.calls("q")] == ["ollama", "llamacpp"]
     assert [(await opened.backend(name)).context_window for name in ("ollama", "llamacpp")] == [4_096, 4_096]
+    await opened.aclose()
+
+
+async def test_servers_of_two_kinds_carry_the_same_conversation() -> None:
+    servers = {11434: OllamaServer(by_rules(), OllamaModel(loaded=True)), 8080: LlamaCppServer(by_rules())}
+    opened = resources(Net(servers))
+    answers = [await said(opened, name) for name in ("ollama", "llamacpp", "engine")]
+    assert answers[0]
+    assert answers == [answers[0]] * 3
     await opened.aclose()
 
 
