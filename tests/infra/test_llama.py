@@ -1,5 +1,6 @@
 """LlamaIndex works through our models only, with the network closed: arun, aretrieve, achat."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -72,6 +73,11 @@ def test_nothing_of_llama_index_is_left_to_its_defaults():
     assert Llama.context_window == Llama.chat_context_window == BACKEND.context_window
     assert Llama.num_output == Llama.chat_num_output == 3_000
     assert [name for name in FETCHERS if sys.modules[name]] == []
+
+
+def test_who_does_not_need_llama_index_does_not_wait_for_it():
+    code = "import sys, infra.resources, infra.telemetry, tools.retrieve; sys.exit('llama_index.core' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_second_set_up_leaves_nothing_of_the_first():
