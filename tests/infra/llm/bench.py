@@ -114,3 +114,16 @@ async def drain(stream: Any) -> AIMessage:
 
 async def blocking(call: Callable[[], Any]) -> Any:
     return call()
+
+
+WAYS = ["invoke", "ainvoke", "stream", "astream"]
+
+
+async def say(b: Bench, way: str) -> str:
+    if way == "invoke":
+        return b.chat.invoke("q").text
+    if way == "stream":
+        return "".join(chunk.text for chunk in b.chat.stream("q"))
+    if way == "astream":
+        return "".join([chunk.text async for chunk in b.chat.astream("q")])
+    return (await b.chat.ainvoke("q")).text

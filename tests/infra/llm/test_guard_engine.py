@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.errors import BudgetExceeded
-from infra.llm.ask import ask
+from infra.llm.ask import Asker
 from infra.llm.backends import GuardedChat, Transports, build_budget, build_chat, choose
 from infra.llm.ledger import Ledger, Scope
 from infra.llm.prompt import parse, render
@@ -128,7 +128,7 @@ class Route(BaseModel):
 async def test_a_task_is_asked_and_answered() -> None:
     chat, wire, ledger = build()
     prompt = render(parse("router", "Route it."), system="Be true.", blocks=[block("question", "Who built the tower?")])
-    reply = await ask(chat, prompt, Route, task="route")
+    reply = await Asker(chat).ask(prompt, Route, task="route")
     assert (reply.value.kind, reply.value.question, reply.repaired) == ("lookup", "Who built the tower?", False)
     assert len(wire.chats) == len(ledger.calls("q")) == 1
 

@@ -1,21 +1,21 @@
 """The guard when the server fails: what is tried again, what is said, what is charged."""
 
 import asyncio
-import json
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
-from langchain_core.callbacks import AsyncCallbackHandler
+from tenacity import RetryCallState, wait_fixed
 
 from infra.errors import BackendError, BackendUnavailable, BudgetExceeded
-from infra.llm.account import Retries
+from infra.llm.account import CallAccount, Retries
 from infra.llm.backends import Backend, Transports, build_chat
 from infra.llm.budget import Budget, Limits, Spent
 from infra.llm.ledger import Ledger
-from infra.settings import load_settings
-from tests.fakes import URL, Said, ScriptedServer, refusal
-from tests.infra.llm.bench import SCOPE, Bench, bench
+from infra.settings import BackendKind, load_settings
+from tests.fakes import URL, Said, ScriptedServer
+from tests.infra.llm.bench import SCOPE, WAYS, bench, chat_of, desk, say
 
 WHO = f"vllm at {URL}"
 PASSING = {
@@ -29,17 +29,6 @@ PASSING = {
     "503": Said("The engine is currently busy", status=503),
 }
 HTML = Said(body=b"<html><title>Welcome to nginx!</title></html>", content_type="text/html")
-WAYS = ["invoke", "ainvoke", "stream", "astream"]
-
-
-async def say(b: Bench, way: str) -> str:
-    if way == "invoke":
-        return b.chat.invoke("q").text
-    if way == "stream":
-        return "".join(chunk.text for chunk in b.chat.stream("q"))
-    if way == "astream":
-        return "".join([chunk.text async for chunk in b.chat.astream("q")])
-    return (await b.chat.ainvoke("q")).text
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -143,63 +132,6 @@ async def test_a_servers_long_words_are_cut_to_one_clean_line() -> None:
     assert len(text) < 500
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("breaks_after", [0, 1, 2])
-async def test_a_stream_that_breaks_anywhere_is_asked_for_again_and_nothing_of_it_is_used(
-    way: str, breaks_after: int
-) -> None:
-    b = bench([Said("one two", breaks_after=breaks_after), "three"])
-    assert await say(b, way) == "three"
-    assert [attempt.failure for attempt in b.call.attempts] == ["broken", None]
-    assert b.call.attempts[0].error == "ReadError: the connection broke"
-    assert b.spent == Spent(3_005 + 6, 0, 1)
-
-
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_stream_that_breaks_three_times_brings_nothing(way: str) -> None:
-    b = bench([Said("one two three", breaks_after=2)] * 3)
-    with pytest.raises(BackendUnavailable, match=r"broke off its reply \(ReadError: the connection broke\)"):
-        await say(b, way)
-    assert (b.call.tries, b.call.outcome) == (3, "failed")
-    assert b.spent == Spent(3 * 3_005, 0, 1)
-
-
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_stream_that_just_stops_is_not_taken_for_whole(way: str) -> None:
-    b = bench([Said("one two", finish_reason=None), "three"])
-    assert await say(b, way) == "three"
-    assert b.call.attempts[0].error == "StreamBroken: the stream ended without a finish reason"
-
-
-async def test_callers_see_no_word_of_a_stream_before_it_is_whole() -> None:
-    class Listening(AsyncCallbackHandler):
-        heard: list[str] = []  # noqa: RUF012 - one test's
-
-        async def on_llm_new_token(self, token: str | list[str | dict[str, Any]], **_: Any) -> None:
-            self.heard.append(str(token))
-
-    b = bench([Said("lost words", breaks_after=2), "kept words"])
-    async for _ in b.chat.astream("q", {"callbacks": [Listening()]}):
-        pass
-    assert [word for word in Listening.heard if word] == ["kept", " words"]
-
-
-async def test_a_reply_far_longer_than_was_asked_for_is_not_held() -> None:
-    b = bench([Said("word " * 300)])
-    with pytest.raises(BackendError, match="more than 288 pieces where 8 were asked for"):
-        await b.chat.bind(max_tokens=8).ainvoke("q")
-    assert b.call.tries == 1
-
-
-@pytest.mark.parametrize(("code", "tries"), [(400, 1), (500, 3)])
-async def test_an_error_event_inside_a_stream_counts_as_its_status_says(code: int, tries: int) -> None:
-    event = b"data: " + json.dumps(refusal(code, "mid-stream")).encode() + b"\n\n"
-    b = bench([Said(body=event, content_type="text/event-stream")] * 3)
-    with pytest.raises(BackendError, match="mid-stream"):
-        await say(b, "astream")
-    assert b.call.tries == tries
-
-
 async def test_tries_whose_use_is_unknown_count_in_full_and_refused_ones_not_at_all() -> None:
     b = bench([Said(error=httpx2.ReadTimeout("silence")), Said("busy", status=429), "a b"])
     await b.chat.ainvoke("q")
@@ -282,6 +214,40 @@ def test_the_waits_are_one_two_and_four_seconds_and_a_little_more() -> None:
         waits = {wait(State(attempt)) for _ in range(20)}
         assert seconds <= min(waits) < max(waits) <= seconds + 0.25
     assert (policy.tries, policy.longest_seconds) == (3, 8)
+
+
+def waiting(said: str, wait: float = 1.0) -> float:
+    """Return the seconds until the next try after a 429 whose Retry-After says ``said``."""
+    stands = replace(desk(None), retries=Retries(wait=wait_fixed(wait)))
+    account = CallAccount(stands, SCOPE)
+    response = httpx2.Response(429, headers={"retry-after": said}, request=httpx2.Request("POST", URL))
+    state = RetryCallState(account.blocking_tries(), None, (), {})
+    with pytest.raises(BackendError) as failed, stands.asking():
+        response.raise_for_status()
+    state.set_exception((BackendError, failed.value, None))
+    return account._wait(state)
+
+
+def test_a_servers_retry_after_is_followed_up_to_eight_seconds_and_never_shortens_a_wait() -> None:
+    assert [waiting(said) for said in ("3", "0", "8", "9", "3600")] == [3, 1, 8, 8, 8]
+    assert waiting("3", wait=4) == 4
+    for nonsense in ("", "soon", "-1", "1e9", "9" * 400, "Wed, 21 Oct 2015 07:28:00 GMT"):
+        assert waiting(nonsense) == 1
+
+
+@pytest.mark.parametrize("name", ["vllm", "llamacpp", "ollama", "openai"])
+async def test_hints_name_the_settings_of_the_back_end_in_use(name: BackendKind) -> None:
+    async def words(said: Said) -> str:
+        stands = desk(ScriptedServer([said] * 3).transports, Backend(name, "m", name, 8_192, URL))
+        with pytest.raises(BackendError) as failed:
+            await chat_of(stands).ainvoke("q")
+        return str(failed.value)
+
+    own = f"DOCMIND_{name.upper()}__"
+    assert f"set {own}BASE_URL," in await words(PASSING["refused connection"])
+    assert f"check {own}MODEL and {own}BASE_URL" in await words(Said(status=404))
+    assert f"check that {own}BASE_URL names" in await words(HTML)
+    assert (f"check {own}BASE_URL" if name == "ollama" else f"set {own}API_KEY") in await words(Said(status=401))
 
 
 async def test_an_error_in_our_own_code_is_not_blamed_on_the_server() -> None:
