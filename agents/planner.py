@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.common import SYSTEM, question_block
-from infra.llm.ask import UnreadableReply, ask
+from infra.llm.ask import Asker, UnreadableReply
 from infra.llm.prompt import load, render
 
 PROMPT = load(Path(__file__).parent / "prompts" / "planner.md")
@@ -36,10 +35,10 @@ def single(question: str) -> Plan:
     return Plan(steps=[Step(id="q1", question=question)])
 
 
-async def plan(question: str, model: BaseChatModel) -> Plan:
+async def plan(question: str, asker: Asker) -> Plan:
     """Split ``question``; an unreadable plan becomes a single step."""
     try:
-        reply = await ask(model, render(PROMPT, system=SYSTEM, blocks=[question_block(question)]), Plan, task="plan")
+        reply = await asker.ask(render(PROMPT, system=SYSTEM, blocks=[question_block(question)]), Plan, task="plan")
     except UnreadableReply:
         return single(question)
     return sound(reply.value)

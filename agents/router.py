@@ -1,6 +1,8 @@
 """The router: what kind of question this is, and its standalone form in a conversation.
 
-Whether the documents hold an answer is not for the router to know; retrieval attaches that signal.
+Small talk is known by rules and answered with a fixed text, at no model call: a model's own words are never shown, for
+nothing would check them. Whether the documents hold an answer is not for the router to know; retrieval attaches that
+signal.
 """
 
 from collections.abc import Sequence
@@ -8,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.common import SYSTEM, question_block
-from infra.llm.ask import UnreadableReply, ask
+from infra.llm.ask import Asker, UnreadableReply
 from infra.llm.prompt import load, render
 from infra.text.blocks import block
+from infra.text.small_talk import Kind, small_talk
 
 PROMPT = load(Path(__file__).parent / "prompts" / "router.md")
 MAX_TURN_CHARS = 1_000
@@ -28,35 +30,50 @@ class Turn:
     text: str
 
 
+REPLIES: dict[Kind, str] = {
+    "greeting": "Hello. Ask me something about your documents.",
+    "thanks": "You are welcome.",
+    "goodbye": "Good-bye.",
+    "assent": "All right. Ask when you like.",
+    "about": (
+        "I am DocMind. I answer questions from your own documents; each sentence of an answer names its source, and "
+        "every quote is checked word for word."
+    ),
+}
+
+
 class Route(BaseModel):
-    """Where a question goes."""
+    """Where a question goes: direct needs no documents and has its reply, lookup one search, compound several."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["direct", "lookup", "compound"]
+    question: str
+    reply: str = ""
+
+
+class Choice(BaseModel):
+    """What the model decides."""
 
     model_config = ConfigDict(frozen=True, title="route")
 
-    kind: Literal["direct", "lookup", "compound"] = Field(
-        description="direct: needs no documents; lookup: one search; compound: several searches"
-    )
+    kind: Literal["lookup", "compound"] = Field(description="lookup: one search; compound: several searches")
     question: str = Field(description="the question in a form that stands without the conversation")
-    reply: str = Field(default="", description="the reply, for a direct question only")
 
 
-async def route(question: str, history: Sequence[Turn], model: BaseChatModel) -> Route:
+async def route(question: str, history: Sequence[Turn], asker: Asker) -> Route:
     """Decide how ``question`` is worked on; an unreadable decision becomes a look-up of the question as asked."""
+    if kind := small_talk(question):
+        return Route(kind="direct", question=question, reply=REPLIES[kind])
     blocks = [question_block(question)]
     if history:
         blocks.insert(0, block("history", "\n".join(f"{t.role}: {_one_line(t.text)}" for t in history)))
     try:
-        reply = await ask(model, render(PROMPT, system=SYSTEM, blocks=blocks), Route, task="route")
+        reply = await asker.ask(render(PROMPT, system=SYSTEM, blocks=blocks), Choice, task="route")
     except UnreadableReply:
         return Route(kind="lookup", question=question)
-    return _sound(reply.value, question, has_history=bool(history))
-
-
-def _sound(chosen: Route, question: str, *, has_history: bool) -> Route:
-    """Keep what was asked unless there is a conversation to complete it from; a direct route needs a reply."""
-    text = chosen.question.strip() if has_history else ""
-    kind = "lookup" if chosen.kind == "direct" and not chosen.reply.strip() else chosen.kind
-    return Route(kind=kind, question=text or question, reply=chosen.reply.strip() if kind == "direct" else "")
+    standalone = reply.value.question.strip() if history else ""  # without a conversation there is nothing to add
+    return Route(kind=reply.value.kind, question=standalone or question)
 
 
 def _one_line(text: str) -> str:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.common import SYSTEM, question_block, source_blocks
 from agents.planner import Plan
-from infra.llm.ask import UnreadableReply, ask
+from infra.llm.ask import Asker, UnreadableReply
 from infra.llm.prompt import Template, load, render
 from infra.text.blocks import block
 from tools.evidence import Evidence
@@ -46,7 +45,6 @@ class Draft(BaseModel):
     model_config = ConfigDict(frozen=True, title="draft")
 
     claims: list[Claim] = Field(description="the answer, sentence by sentence; empty when the sources do not hold it")
-    missing: str = Field(default="", description="what the sources do not say, if anything")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +64,29 @@ def case_messages(template: Template, case: Case, *more: str) -> list[BaseMessag
     return render(template, system=SYSTEM, sources=source_blocks(case.evidence), blocks=blocks)
 
 
-async def draft(case: Case, model: BaseChatModel, *, objections: Sequence[str] = ()) -> Draft:
+async def draft(case: Case, asker: Asker, *, objections: Sequence[str] = ()) -> Draft:
     """Write the answer from the evidence; ``objections`` are what the validator said of the round before.
 
     An unreadable draft becomes an empty one: the answer abstains rather than showing what nobody can check.
     """
     notes = [block("text", "\n".join(objections))] if objections else []
     try:
-        reply = await ask(model, case_messages(PROMPT, case, *notes), Draft, task="draft")
+        reply = await asker.ask(case_messages(PROMPT, case, *notes), Draft, task="draft")
     except UnreadableReply:
-        return Draft(claims=[], missing="The model's draft could not be read.")
+        return Draft(claims=[])
     claims = [claim for claim in reply.value.claims if claim.text.strip()][:MAX_CLAIMS]
-    return Draft(claims=_within(claims, case), missing=reply.value.missing.strip())
+    return Draft(claims=_within(claims, case))
 
 
 def _within(claims: Sequence[Claim], case: Case) -> list[Claim]:
-    """Take out the marks of documents beyond the first ``max_documents``, and the claims that lose all of theirs."""
+    """Take out the marks of documents beyond the first ``max_documents``, and the claims that lose all of theirs.
+
+    Each part of a question may have a document of its own, however many parts there are.
+    """
+    most = max(case.max_documents, len(case.plan.steps))
     doc_of = {e.label: e.passage.doc for e in case.evidence}
     cited = [doc_of[mark] for claim in claims for mark in claim.marks if mark in doc_of]
-    beyond = set(list(dict.fromkeys(cited))[case.max_documents :])
+    beyond = set(list(dict.fromkeys(cited))[most:])
     kept: list[Claim] = []
     for claim in claims:
         marks = [mark for mark in claim.marks if doc_of.get(mark) not in beyond]

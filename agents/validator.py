@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.synthesizer import Case, Claim, Draft, case_messages
-from infra.llm.ask import UnreadableReply, ask
+from infra.llm.ask import Asker, UnreadableReply
 from infra.llm.prompt import load
 from infra.text.blocks import block
 from infra.text.sentences import split_sentences
@@ -76,12 +75,12 @@ class _Checked:
     verbatim: bool
 
 
-async def validate(case: Case, draft: Draft, model: BaseChatModel) -> Verdict:
-    """Check every claim of ``draft`` against the evidence of ``case``."""
+async def validate(case: Case, draft: Draft, asker: Asker | None) -> Verdict:
+    """Check every claim of ``draft`` against the evidence of ``case``; without an asker code alone decides."""
     passages = {e.label: e.passage for e in case.evidence}
     checked = [_check(claim, passages) for claim in draft.claims]
     open_claims = [c for c in checked if c.citations and not c.verbatim]
-    judged = await _judge(case, open_claims, model) if open_claims else {}
+    judged = await _judge(case, open_claims, asker) if open_claims and asker else {}
     accepted: list[Accepted] = []
     rejected: list[Rejected] = []
     for item in checked:
@@ -137,14 +136,14 @@ def _objection(item: _Checked, judged: dict[int, Judgement]) -> str | None:
     return None if judgement.supported else judgement.reason or "the cited passages do not say so"
 
 
-async def _judge(case: Case, claims: Sequence[_Checked], model: BaseChatModel) -> dict[int, Judgement]:
-    """Ask the model about the claims that code cannot decide; an unreadable judgement accepts none."""
+async def _judge(case: Case, claims: Sequence[_Checked], asker: Asker) -> dict[int, Judgement]:
+    """Ask the model about the claims that code cannot decide; an unreadable judgement accepts none, nor do rules."""
     shown = [
         block("claim", c.claim.text, id=str(n), marks=" ".join(x.label for x in c.citations))
         for n, c in enumerate(claims, start=1)
     ]
     try:
-        reply = await ask(model, case_messages(PROMPT, case, *shown), Judgements, task="judge")
+        reply = await asker.without_rules().ask(case_messages(PROMPT, case, *shown), Judgements, task="judge")
     except UnreadableReply:
         return {}
     numbered = {str(n): id(c) for n, c in enumerate(claims, start=1)}

@@ -1,16 +1,22 @@
 """The answer: what the state of one question comes to, as text for a person and as the object ``--json`` prints."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graph.state import Compression, View, Visit
 from infra.llm.endpoint import Backend
+from infra.text.mentions import unmentioned
+from infra.text.terms import terms
 from tools.citations import Citation
 
 NOTHING_FOUND = "I could not find an answer to this in your documents."
 NO_DOCUMENTS = "There are no documents to search yet."
 SOURCES = "\n\nSources:\n"
+NOTE = "\n\nNote: "
+SHOWN_CHARS = 200
+"""Of a part that was not answered."""
 
 
 def citations_of(view: View) -> list[Citation]:
@@ -21,35 +27,59 @@ def citations_of(view: View) -> list[Citation]:
 
 
 def text_of(view: View) -> str:
-    """Return the answer's text: accepted claims with their marks, or what is missing."""
+    """Return the answer's text: accepted claims with their marks, and what is missing, which code says."""
     if view.route and view.route.kind == "direct":
         return view.route.reply
     accepted = view.verdicts[-1].accepted if view.verdicts else []
-    missing = view.drafts[-1].missing if view.drafts else ""
     if not accepted:
-        return " ".join(part for part in (NOTHING_FOUND, missing) if part)
+        words = unmentioned(view.asked, _terms_found(view)) if view.found() else []
+        return NOTHING_FOUND + (f" Nothing there mentions {', '.join(words)}." if words else "")
     sentences = [" ".join([claim.text, *(f"[{c.label}]" for c in claim.citations)]) for claim in accepted]
-    return "\n".join([*sentences, missing] if missing else sentences)
+    return "\n".join([*sentences, *(f"Not answered: “{_shortened(part)}”" for part in unanswered(view))])
 
 
-def shown(view: View) -> str:
-    """Return the text with its sources below, as a conversation shows it."""
+def unanswered(view: View) -> list[str]:
+    """Return the parts of a compound question of which no accepted claim, nor its quotes, holds a word.
+
+    Words that all parts share say nothing about any of them.
+    """
+    if len(view.steps) < 2:  # noqa: PLR2004 - a part is one of several
+        return []
+    parts = {step.question: set(terms(step.question)) for step in view.steps}
+    shared = set[str].intersection(*parts.values())
+    said = {term for claim in view.verdicts[-1].accepted for term in terms(claim.text)}
+    said |= {term for citation in citations_of(view) for term in terms(f"{citation.quote} {citation.doc}")}
+    return [part for part, words in parts.items() if said.isdisjoint(words - shared or words)]
+
+
+def _terms_found(view: View) -> set[str]:
+    passages = [passage for finding in view.found() for passage in finding.passages]
+    return {term for passage in passages for term in terms(f"{passage.header} {passage.text}")}
+
+
+def _shortened(part: str) -> str:
+    words = " ".join(part.split())
+    return words if len(words) <= SHOWN_CHARS else f"{words[:SHOWN_CHARS]}…"
+
+
+def shown(view: View, notes: Sequence[str]) -> str:
+    """Return the text with its sources and notes below, as a conversation shows it."""
     lines = [f"[{c.label}] {c.doc} ({c.start}-{c.end})" for c in citations_of(view)]
-    return text_of(view) + (SOURCES + "\n".join(lines) if lines else "")
+    sources = SOURCES + "\n".join(lines) if lines else ""
+    return text_of(view) + sources + "".join(f"{NOTE}{note}" for note in notes)
 
 
 def without_sources(text: str) -> str:
-    """Return a shown answer without its list of sources."""
-    return text.split(SOURCES, 1)[0]
+    """Return a shown answer without its list of sources and its notes."""
+    return text.split(SOURCES, 1)[0].split(NOTE, 1)[0]
 
 
 def answer_of(
     view: View, visits: Sequence[Visit], compressions: Sequence[Compression], backend: Backend
 ) -> dict[str, Any]:
-    """Return the contract's JSON object for the newest question."""
+    """Return the contract's JSON object for the newest question; ``visits`` in the order of their start."""
     direct = view.route is not None and view.route.kind == "direct"
     citations = citations_of(view)
-    ordered = sorted(visits, key=lambda v: v.started)
     return {
         "question": view.asked,
         "answer": text_of(view),
@@ -60,15 +90,49 @@ def answer_of(
         "route": view.route.model_dump() if view.route else None,
         "plan": view.plan.model_dump() if view.plan else None,
         "verdict": _verdict(view),
-        "trail": [visit.model_dump(exclude={"llm_seconds"}) for visit in ordered],
-        "usage": {
-            name: sum(getattr(visit, name) for visit in ordered)
-            for name in ("llm_calls", "prompt_tokens", "completion_tokens", "cached_tokens")
-        },
+        "notes": notes_of(view, visits),
+        "trail": [visit.model_dump(exclude={"calls"}) for visit in visits],
+        "usage": _summed(visits, "llm_calls", "prompt_tokens", "completion_tokens", "cached_tokens"),
+        "faults": _faults(visits),
+        "ended_by": view.ended.model_dump() if view.ended else None,
         "compression": [c.model_dump() for c in compressions],
         "cache": {"answer": "off", "reason": "no answer cache in this version"},
-        "seconds": _seconds(view, ordered),
+        "seconds": _seconds(view, visits),
         "backend": {"name": backend.name, "model": backend.model, "engine": backend.engine},
+    }
+
+
+def notes_of(view: View, visits: Sequence[Visit]) -> list[str]:
+    """Return what a reader should know of how the answer came to be, a sentence each; mostly nothing."""
+    dropped = sum(visit.dropped for visit in visits)
+    cut = sum(visit.cut_tokens for visit in visits)
+    stood_in = [visit.agent for visit in visits if any(e.kind == "fallback" for e in visit.events)]
+    moved = dict.fromkeys(e.detail for visit in visits for e in visit.events if e.kind == "failover")
+    notes = [f"A budget ended the model's part ({view.ended.message}); rules did the rest."] if view.ended else []
+    if stood_in:
+        names = ", ".join(dict.fromkeys(stood_in))
+        notes.append(f"The model's reply could not be used; rules stood in for: {names}.")
+    notes += [f"Another model server took over: {detail}." for detail in moved]
+    if dropped:
+        notes.append(f"{dropped} passages did not fit the model's window and were left out.")
+    if cut:
+        notes.append(f"{cut:,} tokens of a long text did not fit the model's window and were left out.")
+    return notes
+
+
+def _summed(visits: Sequence[Visit], *names: str) -> dict[str, int]:
+    return {name: sum(getattr(visit, name) for visit in visits) for name in names}
+
+
+def _faults(visits: Sequence[Visit]) -> dict[str, int]:
+    """Return how often what went wrong, over all agents."""
+    kinds = Counter(event.kind for visit in visits for event in visit.events)
+    return {
+        "retries": sum(visit.retries for visit in visits),
+        "repairs": kinds["repair"],
+        "fallbacks": kinds["fallback"],
+        "failovers": kinds["failover"],
+        "step_downs": kinds["step_down"],
     }
 
 
@@ -85,7 +149,7 @@ def _verdict(view: View) -> dict[str, Any] | None:
 
 def _seconds(view: View, visits: Sequence[Visit]) -> dict[str, float]:
     total = time.time() - view.question.asked_at
-    llm = _covered((v.started, v.started + v.llm_seconds) for v in visits)
+    llm = _covered((began, began + length) for v in visits for began, length in v.calls)
     retrieval = _covered((v.started, v.started + v.seconds) for v in visits if v.agent == "retrieval")
     parts = {"total": total, "llm": llm, "retrieval": retrieval, "overhead": max(0.0, total - llm - retrieval)}
     return {name: round(value, 4) for name, value in parts.items()}

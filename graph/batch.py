@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from loguru import logger
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import Progress, TaskID
@@ -119,7 +120,11 @@ async def _answer(session: Asking, line: Line, roots: Sequence[str] | None) -> d
     try:
         return {"id": line.id, **await session.ask(Ask(line.question, roots))}
     except DocMindError as error:
-        return {"id": line.id, "question": line.question, "error": str(error)}
+        said = str(error)
+    except Exception as error:  # noqa: BLE001 - a defect met by one question must not cost the others their answers
+        logger.opt(exception=error).error("a question failed: {}", type(error).__name__)
+        said = f"internal error: {type(error).__name__}"
+    return {"id": line.id, "question": line.question, "error": said}
 
 
 def _write(file: TextIO, result: dict[str, Any], progress: Progress, bar: TaskID) -> None:
@@ -133,7 +138,11 @@ def _answered(out: Path) -> dict[str | int, str]:
     if not out.exists():
         return {}
     kept: dict[str | int, str] = {}
-    for text in out.read_text(encoding="utf-8").split("\n"):
+    try:
+        texts = out.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"--out {out} does not hold answers to resume: {error}") from error
+    for text in texts:
         try:
             data = json.loads(text)
             if "error" not in data:

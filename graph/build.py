@@ -19,7 +19,7 @@ from graph.nodes import Desk, agent_graph
 from graph.policy import AGENTS, Limits
 from graph.stages import Context, Stages
 from graph.state import Input, Output, State
-from graph.supervisor import SUPERVISOR, supervise
+from graph.supervisor import SUPERVISOR, SupervisorModel, supervise
 
 DELIVER = "deliver"
 PROMPT = Path(__file__).parent / "prompts" / "supervisor.md"
@@ -33,8 +33,7 @@ def build(
     limits = Limits(agents.max_parallel_calls if agents.parallel_tools else 1, agents.max_rounds)
     workflow = supervise(
         [agent_graph(name, desk) for name in AGENTS],
-        mode=agents.supervisor,
-        chat=desk.chat,
+        SupervisorModel(mode=agents.supervisor, chat=desk.chat, ledger=desk.ledger),
         prompt=PROMPT.read_text(encoding="utf-8"),
         limits=limits,
     )

@@ -9,6 +9,8 @@ from importlib import import_module
 
 import typer
 
+from infra.errors import DocMindError
+
 
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -43,7 +45,13 @@ def _register(name: str, door: Door) -> None:
 
     @main.command(name, help=door.help, add_help_option=False, context_settings=_PASS_ON)
     def call(context: typer.Context) -> None:
-        import_module(door.module).app(args=context.args, prog_name=f"docmind {name}")
+        try:
+            import_module(door.module).app(args=context.args, prog_name=f"docmind {name}")
+        except DocMindError as error:
+            typer.echo(f"docmind: {error}", err=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
 
 
 for _name, _door in DOORS.items():

@@ -7,7 +7,7 @@ from langchain_core.language_models import BaseChatModel
 from infra.llm.endpoint import Backend
 from infra.llm.ledger import Ledger, Scope
 from infra.resources import Resources
-from infra.settings import Settings
+from infra.settings import BackendName, Settings
 from tools.search import Retriever
 
 
@@ -32,19 +32,24 @@ class LiveDesk:
         """Drop the account of a finished question."""
         self._resources.forget(question_id)
 
-    async def chat(self, scope: Scope) -> BaseChatModel:
-        """Return the guarded model that works on ``scope``'s account."""
-        return (await self._resources.chat()).scoped(scope)
+    async def chat(self, scope: Scope, backend: BackendName | None = None) -> BaseChatModel:
+        """Return the guarded model that works on ``scope``'s account: its agent's own, or that of ``backend``."""
+        name, model = self._resources.agent_model(scope.agent)
+        return (await self._resources.chat(name or backend, model)).scoped(scope)
+
+    async def rules(self) -> BaseChatModel:
+        """Return the embedded engine's rules, which answer where a model cannot."""
+        return await self._resources.rules()
 
     async def searcher(self) -> Retriever:
         """Return the search over the tenant's documents, opening the index at the first call."""
         index, embedder = await asyncio.to_thread(self._resources.index)
         return Retriever(index, embedder, self.settings.retrieval)
 
-    async def backend(self) -> Backend:
-        """Return the facts of the model server in use."""
-        return await self._resources.backend()
+    async def backend(self, name: BackendName | None = None) -> Backend:
+        """Return the facts of a back end; None: of the one that the settings choose."""
+        return await self._resources.backend(name)
 
-    async def count(self, text: str) -> int:
-        """Return how many tokens ``text`` is to the model in use."""
-        return (await (await self._resources.chat()).acount_text(text)).tokens
+    async def count(self, text: str, backend: BackendName | None = None) -> int:
+        """Return how many tokens ``text`` is to the model of ``backend``."""
+        return (await (await self._resources.chat(backend)).acount_text(text)).tokens

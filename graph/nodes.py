@@ -9,9 +9,9 @@ line for the trail.
 # pyright: reportUnknownMemberType=false
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
@@ -26,10 +26,12 @@ from agents.synthesizer import Case, draft
 from agents.validator import validate
 from graph.answer import text_of
 from graph.policy import Agent
-from graph.state import AgentOutput, Question, State, View, Visit, packed, view_of
+from graph.state import AgentOutput, Ended, Event, Question, State, View, Visit, packed, view_of
+from infra.errors import BudgetExceeded
+from infra.llm.ask import Asker
 from infra.llm.endpoint import Backend
-from infra.llm.ledger import Call, Ledger, Scope
-from infra.settings import Settings
+from infra.llm.ledger import Ledger, Remark, RemarkKind, Scope
+from infra.settings import BackendName, Settings
 from tools.evidence import Finding, merge
 
 
@@ -50,31 +52,44 @@ class Desk(Protocol):
         """Drop the account of a finished question."""
         ...
 
-    async def chat(self, scope: Scope) -> BaseChatModel:
-        """Return the guarded model that works in ``scope``."""
+    async def chat(self, scope: Scope, backend: BackendName | None = None) -> BaseChatModel:
+        """Return the guarded model that works in ``scope``: its agent's own, or that of ``backend`` or the settings."""
+        ...
+
+    async def rules(self) -> BaseChatModel:
+        """Return the embedded engine's rules, which answer where a model cannot; no model call, on nobody's account."""
         ...
 
     async def searcher(self) -> Searcher:
         """Return the search over the tenant's documents."""
         ...
 
-    async def backend(self) -> Backend:
-        """Return the facts of the model server in use."""
+    async def backend(self, name: BackendName | None = None) -> Backend:
+        """Return the facts of a back end; None: of the one that the settings choose."""
         ...
 
-    async def count(self, text: str) -> int:
-        """Return how many tokens ``text`` is to the model."""
+    async def count(self, text: str, backend: BackendName | None = None) -> int:
+        """Return how many tokens ``text`` is to the model of ``backend``."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One hand-off: the question's view, the task's name, and the model that works on it."""
+    """One hand-off: the question's view, the task's name, and who is asked.
+
+    ``asker`` is None once a budget has ended the model's part; ``rules`` never is.
+    """
 
     view: View
     task: str
-    model: BaseChatModel
+    asker: Asker | None
+    rules: Asker
     desk: Desk
+
+    @property
+    def answering(self) -> Asker:
+        """The model, or the rules when the model's part is over."""
+        return self.asker or self.rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +105,12 @@ Work = Callable[[Job], Awaitable[Done]]
 
 async def _route(job: Job) -> Done:
     question = job.view.question
-    chosen = await route(question.text, question.history, job.model)
+    chosen = await route(question.text, question.history, job.answering)
     return Done({"routes": {question.id: packed(chosen)}}, chosen.reply or f"{chosen.kind}: {chosen.question}")
 
 
 async def _plan(job: Job) -> Done:
-    chosen = await plan(job.view.asked, job.model)
+    chosen = await plan(job.view.asked, job.answering)
     lines = [f"{s.id}: {s.question}" + (f" (needs {', '.join(s.needs)})" if s.needs else "") for s in chosen.steps]
     return Done({"plans": {job.view.question.id: packed(chosen)}}, "\n".join(lines))
 
@@ -111,8 +126,8 @@ async def _retrieve(job: Job) -> Done:
 async def _draft(job: Job) -> Done:
     view = job.view
     objections = [f"{r.text} ({r.reason})" for r in view.verdicts[-1].rejected] if view.verdicts else []
-    written = await draft(_case(job), job.model, objections=objections)
-    said = " ".join(f"{c.text} [{', '.join(c.marks)}]" for c in written.claims) or written.missing or "Nothing found."
+    written = await draft(_case(job), job.answering, objections=objections)
+    said = " ".join(f"{c.text} [{', '.join(c.marks)}]" for c in written.claims) or "Nothing found."
     return Done({"drafts": {f"{view.question.id}/{len(view.drafts) + 1}": packed(written)}}, said)
 
 
@@ -120,8 +135,8 @@ async def _validate(job: Job) -> Done:
     view = job.view
     if not view.drafts:
         return Done({}, "There is no draft to check.")
-    verdict = await validate(_case(job), view.drafts[-1], job.model)
-    checked = View(view.question, view.route, view.plan, view.findings, view.drafts, [*view.verdicts, verdict])
+    verdict = await validate(_case(job), view.drafts[-1], job.asker)
+    checked = replace(view, verdicts=[*view.verdicts, verdict])
     return Done({"verdicts": {f"{view.question.id}/{len(view.drafts)}": packed(verdict)}}, text_of(checked))
 
 
@@ -136,15 +151,14 @@ WORK: dict[Agent, Work] = {
 
 def agent_graph(name: Agent, desk: Desk) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Return the agent ``name`` as a graph of one node that writes only what it made."""
-    work = WORK[name]
 
     async def run(state: State) -> dict[str, Any]:
         view = view_of(state)
         scope = Scope(view.question.id, view.question.thread, name)
         began = time.time()
         task = state.get("task", "")
-        done = await work(Job(view, task, await desk.chat(scope), desk))
-        line = visit(name, began, view.question, [c for c in desk.ledger.calls(view.question.id) if c.scope is scope])
+        done = await _within_budget(view, task, scope, desk)
+        line = visit(scope, began, view.question, desk.ledger)
         key = f"{view.question.id}/{began:.6f}-{name}-{task}"
         return {
             **done.update,
@@ -159,23 +173,56 @@ def agent_graph(name: Agent, desk: Desk) -> CompiledStateGraph[Any, Any, Any, An
     return graph.compile(name=name)
 
 
+async def _within_budget(view: View, task: str, scope: Scope, desk: Desk) -> Done:
+    """Do the work of an agent; where a budget refuses the model's call, the rules do it, now and from then on."""
+    work = WORK[cast(Agent, scope.agent)]
+
+    def remark(kind: RemarkKind, detail: str) -> None:
+        desk.ledger.remark(Remark(scope, kind, detail))
+
+    rules = await desk.rules()
+    alone = Job(view, task, None, Asker(rules), desk)
+    if view.ended is not None or scope.agent == "retrieval":
+        return await work(alone)
+    chat = await desk.chat(scope, view.question.backend)
+    try:
+        return await work(replace(alone, asker=Asker(chat, rules, remark)))
+    except BudgetExceeded as refused:
+        remark("budget", str(refused))
+        ended = {f"{view.question.id}/{scope.agent}": packed(Ended(setting=refused.setting, message=str(refused)))}
+        done = await work(alone)
+        return replace(done, update={**done.update, "ended": ended})
+
+
 def _case(job: Job) -> Case:
     retrieval = job.desk.settings.retrieval
     evidence = merge(job.view.found(), retrieval.max_evidence)
     return Case(job.view.asked, job.view.plan or single(job.view.asked), evidence, retrieval.max_documents)
 
 
-def visit(agent: str, began: float, question: Question, calls: Sequence[Call]) -> Visit:
-    """Return the trail's line for work that began at ``began`` (unix time) and ends now."""
+def visit(scope: Scope, began: float, question: Question, ledger: Ledger) -> Visit:
+    """Return the trail's line for work on ``scope``'s account that began at ``began`` (unix time) and ends now.
+
+    ``scope`` is compared by identity: an agent that works on two tasks side by side has two scopes that are equal.
+    """
+    calls = [call for call in ledger.calls(question.id) if call.scope is scope]
+    remarks = [remark for remark in ledger.remarks(question.id) if remark.scope is scope]
+    answered = next((call for call in reversed(calls) if call.outcome == "ok"), None)
     return Visit(
-        agent=agent,
+        agent=scope.agent,
         started=round(began - question.asked_at, 4),
         seconds=round(time.time() - began, 4),
-        llm_seconds=sum(c.seconds for c in calls),
-        llm_calls=len(calls),
-        prompt_tokens=sum(c.prompt_tokens for c in calls),
-        completion_tokens=sum(c.completion_tokens for c in calls),
-        cached_tokens=sum(c.cached_tokens for c in calls),
+        calls=[(round(call.started - question.asked_at, 4), round(call.seconds, 4)) for call in calls],
+        llm_calls=sum(call.tries > 0 for call in calls),
+        prompt_tokens=sum(call.prompt_tokens for call in calls),
+        completion_tokens=sum(call.completion_tokens for call in calls),
+        cached_tokens=sum(call.cached_tokens for call in calls),
+        retries=sum(max(0, call.tries - 1) for call in calls),
+        dropped=sum(len(call.dropped) for call in calls),
+        cut_tokens=sum(call.cut_tokens for call in calls),
+        backend=answered.backend if answered else "",
+        model=answered.model if answered else "",
+        events=[Event(kind=remark.kind, detail=remark.detail) for remark in remarks],
     )
 
 

@@ -62,7 +62,8 @@ def _after_retrieval(view: View, limits: Limits) -> Decision:
     if len(view.verdicts) < len(view.drafts):
         return _go("validator", f"round {len(view.drafts)}")
     verdict = view.verdicts[-1]
-    if not verdict.accepted and len(view.drafts) < limits.max_rounds:
+    rounds = limits.max_rounds + (view.ended is not None)  # one more by rules, whose sentences need no judge
+    if not verdict.accepted and len(view.drafts) < rounds:
         return _go("synthesizer", f"round {len(view.drafts) + 1}")
     return _end("validator")
 

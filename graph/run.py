@@ -25,6 +25,8 @@ from infra.settings import Settings, load_settings
 from infra.telemetry import set_up_logging
 from tools.arguments import DocsCommand
 
+CONCURRENCY = 4
+
 app = typer.Typer(add_completion=False)
 
 
@@ -40,14 +42,18 @@ def ask(  # noqa: PLR0913 - a command's options
     no_cache: Annotated[  # noqa: ARG001 - part of the contract
         bool, typer.Option("--no-cache", help="Do not use remembered answers (there is no answer cache yet).")
     ] = False,
-    backend: Annotated[str | None, typer.Option(help="auto, vllm or engine.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="auto, vllm, llamacpp, ollama, openai or engine; see docs/backends.md.")
+    ] = None,
     questions: Annotated[
         Path | None, typer.Option(help='A file with a {"id", "question"} object a line; needs --out.')
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the answers to --questions go, one JSON object a line.")
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions worked on at once.")] = 4,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Questions of a file worked on at once (4).")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep what --out holds and answer the rest.")] = False,
 ) -> None:
     """Ask your documents; every sentence of the answer is cited and checked.
@@ -65,7 +71,11 @@ def ask(  # noqa: PLR0913 - a command's options
             if thread is not None:
                 raise ConfigurationError("--thread is for one question; the questions of a file stand alone.")
             files = _both(question, questions, out)
-            code = _many(settings, docs, files, console, concurrency, resume=resume)
+            code = _many(settings, docs, files, console, concurrency or CONCURRENCY, resume=resume)
+        elif resume or concurrency is not None:
+            raise ConfigurationError("--resume and --concurrency go with --questions FILE and --out FILE.")
+        elif thread is not None and not thread.strip():
+            raise ConfigurationError("--thread needs a name.")
         else:
             code = _one(settings, docs, Ask(_text(question, settings), thread=thread), console, as_json=as_json)
     except DocMindError as error:
@@ -139,6 +149,7 @@ def render(answer: dict[str, Any]) -> str:
     if answer["citations"]:
         lines.append("\nSources")
         lines += [_source(citation) for citation in answer["citations"]]
+    lines += [f"\n{note}" for note in answer["notes"]]
     lines.append(f"\nAnswered by {answer['backend']['engine']}.")
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 # langgraph's own overloads are partly untyped
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,12 @@ from rich.console import Console
 from graph.build import build
 from graph.desk import LiveDesk
 from graph.policy import AGENTS
-from graph.stages import Context
+from graph.stages import Context, asked
 from infra.errors import ConfigurationError, StoreError
 from infra.llm.endpoint import Backend
 from infra.resources import Resources
+from infra.settings import BackendName
+from infra.store.database import store_errors
 from tools.ingest import ingest
 
 SHOWN_CHARS = 100
@@ -32,11 +34,19 @@ SHOWN_CHARS = 100
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question to a session: its text, the roots to answer from (None: all), the thread it continues."""
+    """One question to a session.
+
+    Attributes:
+        text: what is asked.
+        roots: what to answer from; None: all.
+        thread: the conversation it continues; None: one of its own.
+        backend: which back end answers it; None: the settings'.
+    """
 
     text: str
     roots: Sequence[str] | None = None
     thread: str | None = None
+    backend: BackendName | None = None
 
 
 def prepare(resources: Resources, docs: Sequence[Path] | None, console: Console) -> list[str] | None:
@@ -99,34 +109,50 @@ class Session:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def _threads(self) -> Path:
+        return self._resources.settings.tenant_dir / "threads.sqlite3"
+
     async def _saver(self) -> AsyncSqliteSaver:
-        path = self._resources.settings.tenant_dir / "threads.sqlite3"
+        path = self._threads
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return await self._stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
+            with store_errors(path):
+                saver = await self._stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
+                await saver.setup()
         except OSError as error:
             raise StoreError(f"Cannot write {path.parent} ({error}); set DOCMIND_DATA_DIR.") from error
+        return saver
 
     async def ask(self, ask: Ask, *, show: bool = False) -> dict[str, Any]:
-        """Answer one question and return the contract's JSON object; ``show`` prints the stages as they run."""
+        """Answer one question and return the contract's JSON object; ``show`` prints the stages as they run.
+
+        Raises:
+            QuestionError: the question is empty or too long.
+            BackendError: no configured model server answers.
+            StoreError: the conversation cannot be kept.
+        """
+        answer: dict[str, Any] = {}
+        with store_errors(self._threads):
+            async for update in self._updates(ask):
+                for node, value in update.items():
+                    if node == "deliver":
+                        answer = value["answer"]
+                    elif show and (line := stage_line(node, value)):
+                        self.console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+        return answer
+
+    def _updates(self, ask: Ask) -> AsyncIterator[dict[str, Any]]:
         assert self._graph is not None, "enter the session first"
         config: RunnableConfig = {"configurable": {"thread_id": ask.thread or str(uuid4())}}
-        context = Context(roots=list(ask.roots) if ask.roots is not None else None)
-        answer: dict[str, Any] = {}
-        updates = self._graph.astream(
-            {"messages": [HumanMessage(ask.text, id=str(uuid4()))]},
+        text = asked([HumanMessage(ask.text)], self._resources.settings.max_question_chars)
+        return self._graph.astream(
+            {"messages": [HumanMessage(text, id=str(uuid4()))]},
             config,
-            context=context,
+            context=Context(roots=list(ask.roots) if ask.roots is not None else None, backend=ask.backend),
             stream_mode="updates",
             durability="exit" if self._keep else None,
         )
-        async for update in updates:
-            for node, value in update.items():
-                if node == "deliver":
-                    answer = value["answer"]
-                elif show and (line := stage_line(node, value)):
-                    self.console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
-        return answer
 
     async def backend(self) -> Backend:
         """Return the facts of the model server in use."""

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import get_runtime
+from pydantic import TypeAdapter, ValidationError
 
 from agents.router import Turn
 from graph.answer import answer_of, shown, without_sources
@@ -28,6 +29,8 @@ from graph.state import (
 )
 from graph.supervisor import SUPERVISOR
 from infra.errors import QuestionError
+from infra.llm.endpoint import Backend
+from infra.settings import BackendKind, BackendName
 from tools.compress import compress
 
 MAX_TURNS = 6
@@ -40,6 +43,8 @@ class Context:
 
     roots: list[str] | None = None
     """Absolute paths (ingested roots, folders or files in them) to answer from; none: all."""
+    backend: BackendName | None = None
+    """Which model server answers this run: auto, vllm, llamacpp, ollama, openai or engine; none: the settings'."""
 
 
 class Stages:
@@ -54,22 +59,27 @@ class Stages:
         text = asked(messages, self._desk.settings.max_question_chars)
         before = question_of(state)
         turn = int(before.id.split("-", 1)[0]) + 1 if before else 1
-        context = get_runtime(Context).context
+        context = _checked(get_runtime(Context).context)
         question = Question(
             id=f"{turn:06d}-{uuid4().hex}",
             thread=str(config.get("configurable", {}).get("thread_id", "")),
             text=text,
             history=_history(messages[:-1]),
-            roots=context.roots if context else None,
+            roots=context.roots,
+            backend=context.backend,
             asked_at=time.time(),
         )
-        return {"questions": {question.id: packed(question)}}
+        return {"questions": {question.id: packed(question)}, "messages": _left_over(messages[:-1])}
 
     async def compress(self, state: State) -> dict[str, Any]:
         """Make a note of what the stage said; typed results stay as they are."""
         view = view_of(state)
         stage = _stage(state.get("messages", []))
-        notes = [await compress(m.text, view.asked, self._desk.count) for m in stage]
+
+        async def count(text: str) -> int:
+            return await self._desk.count(text, view.question.backend)
+
+        notes = [await compress(m.text, view.asked, count) for m in stage]
         entry = Compression(
             stage=(stage[0].name or "") if stage else "",
             tokens_before=sum(n.tokens_before for n in notes),
@@ -85,16 +95,28 @@ class Stages:
         messages = state.get("messages", [])
         last = max(n for n, m in enumerate(messages) if isinstance(m, HumanMessage))
         cleared = [RemoveMessage(id=m.id) for m in messages[last + 1 :] if m.id]
-        visits = [*visits_of(state), *_supervisor_visits(view, self._desk)]
-        answer = answer_of(view, visits, compressions_of(state), await self._desk.backend())
+        visits = sorted([*visits_of(state), *_supervisor_visits(view, self._desk)], key=lambda v: v.started)
+        answer = answer_of(view, visits, compressions_of(state), await self._author(view, visits))
         self._desk.forget(view.question.id)
-        return {"messages": [*cleared, AIMessage(shown(view))], "answer": answer}
+        return {"messages": [*cleared, AIMessage(shown(view, answer["notes"]))], "answer": answer}
+
+    async def _author(self, view: View, visits: Sequence[Visit]) -> Backend:
+        """Return the facts of what wrote the answer: the last draft's model, or the rules that stood in for it."""
+        drafted = [v for v in visits if v.agent == "synthesizer"]
+        if drafted and (view.ended or any(e.kind == "fallback" for e in drafted[-1].events)):
+            return await self._desk.backend("engine")
+        wrote = next((v for v in reversed(drafted or list(visits)) if v.backend), None)
+        if wrote is None:
+            return await self._desk.backend(view.question.backend)
+        facts = await self._desk.backend(cast(BackendKind, wrote.backend))
+        return replace(facts, model=wrote.model)
 
 
 def asked(messages: Sequence[AnyMessage], longest: int) -> str:
     """Return the question, the last message. Raises QuestionError when there is none, or it is empty or too long."""
     last = messages[-1] if messages else None
     text = last.text.strip() if isinstance(last, HumanMessage) else ""
+    text = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is no character
     if not text:
         raise QuestionError("The question is empty; the last message must be the user's and hold text.")
     if len(text) > longest:
@@ -104,8 +126,29 @@ def asked(messages: Sequence[AnyMessage], longest: int) -> str:
     return text
 
 
+def _checked(context: Context | None) -> Context:
+    """Return what was chosen for this run. Raises QuestionError for what cannot be: Studio sends any JSON."""
+    try:
+        return TypeAdapter(Context).validate_python(asdict(context)) if context else Context()
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:4])
+        raise QuestionError(f"The run's context cannot be used ({said}).") from error
+
+
 def _own(state: State, view: View) -> list[str]:
     return [key for key in state.get("compressions", {}) if key.startswith(f"{view.question.id}/")]
+
+
+def _is_turn(message: AnyMessage) -> bool:
+    """Tell whether a message is the conversation's: the user's words or an answer, not a hand-off."""
+    return isinstance(message, HumanMessage) or (
+        isinstance(message, AIMessage) and bool(message.text) and not message.tool_calls and not message.name
+    )
+
+
+def _left_over(messages: Sequence[AnyMessage]) -> list[RemoveMessage]:
+    """Return the removal of what a run that failed left in the conversation."""
+    return [RemoveMessage(id=m.id) for m in messages if m.id and not _is_turn(m)]
 
 
 def _history(messages: Sequence[AnyMessage]) -> list[Turn]:
@@ -113,7 +156,7 @@ def _history(messages: Sequence[AnyMessage]) -> list[Turn]:
     turns = [
         Turn("user", m.text) if isinstance(m, HumanMessage) else Turn("assistant", without_sources(m.text))
         for m in messages
-        if isinstance(m, HumanMessage) or (isinstance(m, AIMessage) and m.text and not m.tool_calls)
+        if _is_turn(m)
     ]
     return turns[-MAX_TURNS:]
 
@@ -125,7 +168,8 @@ def _stage(messages: Sequence[AnyMessage]) -> list[AIMessage]:
 
 
 def _supervisor_visits(view: View, desk: Desk) -> list[Visit]:
-    """Return the supervisor's own model calls as one visit, if it made any (``llm`` mode)."""
-    calls = [c for c in desk.ledger.calls(view.question.id) if c.scope.agent == SUPERVISOR]
-    whole = visit(SUPERVISOR, view.question.asked_at, view.question, calls)
-    return [whole.model_copy(update={"seconds": round(whole.llm_seconds, 4)})] if calls else []
+    """Return the supervisor's own model calls, a visit each (``llm`` mode makes some, ``policy`` none)."""
+    question = view.question
+    scopes = {id(c.scope): (c.scope, c.started) for c in desk.ledger.calls(question.id) if c.scope.agent == SUPERVISOR}
+    visits = [visit(scope, began, question, desk.ledger) for scope, began in scopes.values()]
+    return [v.model_copy(update={"seconds": round(sum(length for _, length in v.calls), 4)}) for v in visits]

@@ -21,6 +21,8 @@ from agents.planner import Plan, Step, single
 from agents.router import Route, Turn
 from agents.synthesizer import Draft
 from agents.validator import Verdict
+from infra.llm.ledger import RemarkKind
+from infra.settings import BackendName
 from tools.evidence import Finding
 
 T = TypeVar("T")
@@ -40,22 +42,51 @@ class Question(BaseModel):
     text: str
     history: list[Turn] = Field(default_factory=list[Turn])
     roots: list[str] | None = None
+    backend: BackendName | None = None
     asked_at: float
 
 
+class Event(BaseModel):
+    """What happened beside an agent's calls; see ``infra.llm.ledger.Remark``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: RemarkKind
+    detail: str
+
+
 class Visit(BaseModel):
-    """One agent's work on one task; times in seconds, ``started`` since the question was asked."""
+    """One agent's work on one task; times in seconds, ``started`` since the question was asked.
+
+    ``backend`` and ``model`` are those of the last call that brought a reply; ``calls`` are the model calls' starts and
+    lengths.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     agent: str
     started: float
     seconds: float
-    llm_seconds: float = 0.0
+    calls: list[tuple[float, float]] = Field(default_factory=list[tuple[float, float]])
     llm_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    retries: int = 0
+    dropped: int = 0
+    cut_tokens: int = 0
+    backend: str = ""
+    model: str = ""
+    events: list[Event] = Field(default_factory=list[Event])
+
+
+class Ended(BaseModel):
+    """A budget that ended the model's part of a question: the setting that decided, and the refusal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    setting: str
+    message: str
 
 
 class Compression(BaseModel):
@@ -114,6 +145,8 @@ class AgentOutput(TypedDict, total=False):
     """``<question>/<round>`` -> the validator's verdict on that draft (Verdict)."""
     trail: Annotated[dict[str, Json], current]
     """``<question>/<when>-<agent>-<task>`` -> who worked, when, at what cost (Visit)."""
+    ended: Annotated[dict[str, Json], current]
+    """``<question>/<agent>`` -> the budget that ended the model's part (Ended)."""
 
 
 class State(AgentOutput, total=False):
@@ -146,6 +179,7 @@ class View:
     findings: dict[str, Finding]
     drafts: list[Draft]
     verdicts: list[Verdict]
+    ended: Ended | None = None
 
     @property
     def asked(self) -> str:
@@ -185,6 +219,7 @@ def view_of(state: State) -> View:
         findings=_under(state.get("findings"), question.id, Finding),
         drafts=list(_under(state.get("drafts"), question.id, Draft).values()),
         verdicts=list(_under(state.get("verdicts"), question.id, Verdict).values()),
+        ended=next(iter(_under(state.get("ended"), question.id, Ended).values()), None),
     )
 
 

@@ -13,7 +13,7 @@ branch per call, and answers every call exactly once, so each history that reach
 import json
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 from uuid import uuid4
 
@@ -32,15 +32,17 @@ from langgraph_supervisor.handoff import METADATA_KEY_HANDOFF_DESTINATION, creat
 
 from graph.policy import AGENTS, Agent, Decision, Handoff, Limits, decide
 from graph.state import State, SupervisorState, view_of
-from infra.llm.ledger import Scope
-from infra.settings import SupervisorMode
+from infra.errors import BackendError, BackendUnavailable, BudgetExceeded
+from infra.llm.ledger import Ledger, Remark, Scope
+from infra.settings import BackendName, SupervisorMode
+from infra.text.blocks import block
 
 SUPERVISOR = "supervisor"
 FORWARD = "forward_message"
 _PREFIX = "transfer_to_"
 
-ChatFor = Callable[[Scope], Awaitable[BaseChatModel]]
-"""Gives the guarded model that works on a scope's account."""
+ChatFor = Callable[[Scope, BackendName | None], Awaitable[BaseChatModel]]
+"""Gives the guarded model that works on a scope's account, of the back end that was chosen for the run."""
 
 _DUTIES: dict[Agent, str] = {
     "router": "Decides what kind of question it is. First of all.",
@@ -65,12 +67,14 @@ def handoff_tool(agent: Agent) -> BaseTool:
 class SupervisorModel(BaseChatModel):
     """A chat model that says what the policy decided, or asks a real one where ``mode`` is ``llm``.
 
-    Its last input message is the envelope that ``announce`` wrote: the decision and the question's id. A model's choice
-    outside the decision's options, or none at all, is replaced by the decision, so both modes always come to an end.
+    Its last input message is the envelope that ``announce`` wrote: the decision, on whose account, and on which back
+    end. A model's choice outside the decision's options, or none at all, is replaced by the decision, so both modes
+    always come to an end; so is the choice of a model that a budget or its server's refusal kept from making one.
     """
 
     mode: SupervisorMode
     chat: ChatFor
+    ledger: Ledger
     tools: list[BaseTool] = []  # noqa: RUF012 - a pydantic field, copied for each instance
 
     @property
@@ -94,8 +98,7 @@ class SupervisorModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> ChatResult:
-        decision, _ = _open(messages[-1])
-        return _result(_speak(decision))
+        return _result(_speak(_open(messages[-1]).decision))
 
     async def _agenerate(
         self,
@@ -104,12 +107,24 @@ class SupervisorModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> ChatResult:
-        decision, scope = _open(messages[-1])
-        if self.mode == "policy" or decision.forward is not None:
-            return _result(_speak(decision))
-        model = (await self.chat(scope)).bind_tools(self.tools, parallel_tool_calls=True)
-        reply = await model.ainvoke(messages[:-1])
-        return _result(_settle(reply, decision))
+        envelope = _open(messages[-1])
+        if self.mode == "policy" or envelope.ended or envelope.decision.forward is not None:
+            return _result(_speak(envelope.decision))
+        return _result(await self._asked(envelope, messages[:-1]))
+
+    async def _asked(self, envelope: "_Envelope", messages: list[BaseMessage]) -> AIMessage:
+        """Ask the model; where it cannot be asked the decision stands."""
+        scope = envelope.scope
+        model = (await self.chat(scope, envelope.backend)).bind_tools(self.tools, parallel_tool_calls=True)
+        try:
+            return _settle(await model.ainvoke(messages), envelope.decision)
+        except BackendUnavailable:
+            raise
+        except BudgetExceeded as refused:
+            self.ledger.remark(Remark(scope, "budget", str(refused)))
+        except BackendError as refused:
+            self.ledger.remark(Remark(scope, "fallback", str(refused)))
+        return _speak(envelope.decision)
 
 
 def announce(limits: Limits) -> Callable[[State], dict[str, list[AnyMessage]]]:
@@ -119,10 +134,13 @@ def announce(limits: Limits) -> Callable[[State], dict[str, list[AnyMessage]]]:
         view = view_of(state)
         decision = decide(view, limits)
         scope = Scope(view.question.id, view.question.thread, SUPERVISOR)
-        content = json.dumps(
-            {"decision": asdict(decision) | {"options": sorted(decision.options)}, "scope": asdict(scope)}
-        )
-        return {"llm_input_messages": [*state.get("messages", []), SystemMessage(content)]}
+        envelope = {
+            "decision": asdict(decision) | {"options": sorted(decision.options)},
+            "scope": asdict(scope),
+            "backend": view.question.backend,
+            "ended": view.ended is not None,
+        }
+        return {"llm_input_messages": [*map(_quoted, state.get("messages", [])), SystemMessage(json.dumps(envelope))]}
 
     return hook
 
@@ -151,7 +169,7 @@ def fan_out(limits: Limits) -> Callable[[State], Command[Any]]:
 
 
 def supervise(
-    agents: Sequence[Pregel[Any, Any, Any, Any]], *, mode: SupervisorMode, chat: ChatFor, prompt: str, limits: Limits
+    agents: Sequence[Pregel[Any, Any, Any, Any]], model: SupervisorModel, *, prompt: str, limits: Limits
 ) -> StateGraph[Any, Any, Any, Any]:
     """Return the library's workflow over ``agents``: nodes ``supervisor`` and one for each agent, uncompiled."""
     with warnings.catch_warnings():
@@ -159,7 +177,7 @@ def supervise(
         warnings.simplefilter("ignore", LangGraphDeprecatedSinceV10)
         return create_supervisor(
             list(agents),
-            model=SupervisorModel(mode=mode, chat=chat),
+            model=model,
             tools=[*(handoff_tool(agent) for agent in AGENTS), create_forward_message_tool(SUPERVISOR)],
             prompt=prompt,
             state_schema=SupervisorState,
@@ -172,11 +190,27 @@ def supervise(
         )
 
 
-def _open(envelope: BaseMessage) -> tuple[Decision, Scope]:
-    data = json.loads(str(envelope.content))
+def _quoted(message: AnyMessage) -> AnyMessage:
+    """Return what an agent said as a block: it holds words of documents, which the supervising model only reads."""
+    if isinstance(message, AIMessage) and message.text and not message.tool_calls:
+        return message.model_copy(update={"content": block("text", message.text)})
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class _Envelope:
+    decision: Decision
+    scope: Scope
+    backend: BackendName | None
+    ended: bool
+
+
+def _open(message: BaseMessage) -> _Envelope:
+    data = json.loads(str(message.content))
     raw = data["decision"]
     handoffs = tuple(Handoff(**h) for h in raw["handoffs"])
-    return Decision(handoffs, frozenset(raw["options"]), raw["forward"]), Scope(**data["scope"])
+    decision = Decision(handoffs, frozenset(raw["options"]), raw["forward"])
+    return _Envelope(decision, Scope(**data["scope"]), data["backend"], data["ended"])
 
 
 def _result(message: AIMessage) -> ChatResult:

@@ -21,7 +21,7 @@ def answers(
     data: Annotated[Path, typer.Option(help="The folder lihua_world of the evaluation data.")],
     out: Annotated[Path | None, typer.Option(help="Keep the answers in this file, one JSON object a line.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions worked on at once.")] = 4,
-    backend: Annotated[str | None, typer.Option(help="auto, vllm or engine.")] = None,
+    backend: Annotated[str | None, typer.Option(help="auto, vllm, llamacpp, ollama, openai or engine.")] = None,
 ) -> None:
     """Ask all questions of LiHua-World through the whole graph and score citations and abstention."""
     with TemporaryDirectory() as folder:

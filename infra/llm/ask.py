@@ -1,16 +1,18 @@
-"""Asking a model for a value: one call, a hostile reply, at most one repair.
+"""Asking a model for a value: one call, a hostile reply, at most one repair, and rules where a model cannot.
 
-Gives `ask`: messages and a pydantic type in, a checked value out. The reply's form is asked for with
-``response_format`` json_schema, whose title is the task's name; what comes back is read by `infra.llm.parse` whatever
-wraps it. A reply that cannot be read is sent back once with what is wrong with it; after that `UnreadableReply` is
-raised and the agent answers with its own deterministic fallback. `BudgetExceeded` and other `BackendError` pass
-through.
+Gives `Asker`, what an agent gets in place of a chat model: messages and a pydantic type in, a checked value out. The
+reply's form is asked for with ``response_format`` json_schema, whose title is the task's name; what comes back is read
+by `infra.llm.parse` whatever wraps it. A reply that cannot be read is sent back once with what is wrong with it; after
+that the same messages go to the rules (the embedded engine, which answers the published tasks without a model), and
+where there are none `UnreadableReply` is raised. Every repair and every fallback is told. `BudgetExceeded` and other
+`BackendError` pass through.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from itertools import chain
+from typing import Any, Generic, Literal, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -18,7 +20,8 @@ from pydantic import BaseModel, ValidationError
 
 from infra.errors import BackendError
 from infra.llm.failures import one_line
-from infra.llm.parse import MAX_CHARS, Reading, readings
+from infra.llm.ledger import RemarkKind
+from infra.llm.parse import MAX_CHARS, Reading, cleaned, readings
 from infra.text.blocks import neutral
 
 T = TypeVar("T", bound=BaseModel)
@@ -36,11 +39,13 @@ class Reply(Generic[T]):
         value: what was asked for.
         repaired: whether it took a second call, or was read from a reply that was cut.
         raw: the reply's text as it came, control characters included.
+        source: what it comes from: the model, or the rules that stood in for it.
     """
 
     value: T
     repaired: bool
     raw: str
+    source: Literal["model", "rules"] = "model"
 
 
 class UnreadableReply(BackendError):  # noqa: N818 - the field's word
@@ -62,34 +67,68 @@ class UnreadableReply(BackendError):  # noqa: N818 - the field's word
         self.raw = raw
 
 
-async def ask(
-    model: BaseChatModel, messages: Sequence[BaseMessage], schema: type[T], *, task: str, max_tokens: int | None = None
-) -> Reply[T]:
-    """Ask for a value of type ``schema``.
+def _unheard(kind: RemarkKind, detail: str) -> None:
+    """Take a remark that nobody listens to."""
+
+
+class Asker:
+    """Asks one agent's model.
 
     Args:
-        model: a guarded model, or a fake.
-        messages: the prompt.
-        schema: the value's type; its JSON schema goes out with ``task`` as title.
-        task: name of the task (letters, digits, ``_`` and ``-``, at most 64).
-        max_tokens: longest reply; None leaves it to the guard's reserve.
-
-    Raises:
-        UnreadableReply: neither the reply nor its repair could be read.
-        BudgetExceeded: a call does not fit its window or budget.
-        BackendError: the server failed.
+        chat: a guarded model, or a fake.
+        rules: the embedded engine's chat model, asked where the model's replies cannot be read; None: nobody is.
+        remark: told of every repair and fallback, in one line.
     """
-    limit = {} if max_tokens is None else {"max_tokens": max_tokens}
-    bound = model.bind(response_format=response_format(schema, task), **limit)
-    first = await bound.ainvoke(list(messages))
-    outcome = _read(first, schema)
-    if isinstance(outcome, Reply):
-        return outcome
-    second = await bound.ainvoke([*messages, *_repair(first, outcome)])
-    mended = _read(second, schema)
-    if isinstance(mended, Reply):
-        return replace(mended, repaired=True)
-    raise UnreadableReply(task, mended, second.text[:MAX_SHOWN_CHARS])
+
+    def __init__(
+        self,
+        chat: BaseChatModel,
+        rules: BaseChatModel | None = None,
+        remark: Callable[[RemarkKind, str], None] = _unheard,
+    ) -> None:
+        self._chat = chat
+        self._rules = rules
+        self._remark = remark
+
+    def without_rules(self) -> "Asker":
+        """Return an asker for what rules may not decide."""
+        return Asker(self._chat, None, self._remark)
+
+    async def ask(
+        self, messages: Sequence[BaseMessage], schema: type[T], *, task: str, max_tokens: int | None = None
+    ) -> Reply[T]:
+        """Ask for a value of type ``schema``.
+
+        Args:
+            messages: the prompt.
+            schema: the value's type; its JSON schema goes out with ``task`` as title.
+            task: name of the task (letters, digits, ``_`` and ``-``, at most 64).
+            max_tokens: longest reply; None leaves it to the guard's reserve.
+
+        Raises:
+            UnreadableReply: neither the reply nor its repair could be read, and there are no rules.
+            BudgetExceeded: a call does not fit its window or budget.
+            BackendError: the server failed.
+        """
+        limit = {} if max_tokens is None else {"max_tokens": max_tokens}
+        bound = {"response_format": response_format(schema, task), **limit}
+        first = await self._chat.bind(**bound).ainvoke(list(messages))
+        outcome = _read(first, schema)
+        if isinstance(outcome, Reply):
+            return outcome
+        self._remark("repair", f"{task}: {outcome}")
+        second = await self._chat.bind(**bound).ainvoke([*messages, *_repair(first, outcome)])
+        mended = _read(second, schema)
+        if isinstance(mended, Reply):
+            return replace(mended, repaired=True)
+        self._remark("fallback", f"{task}: {mended}")
+        unreadable = UnreadableReply(task, mended, second.text[:MAX_SHOWN_CHARS])
+        if self._rules is None:
+            raise unreadable
+        stood_in = _read(await self._rules.bind(**bound).ainvoke(list(messages)), schema)
+        if isinstance(stood_in, Reply):
+            return replace(stood_in, source="rules")
+        raise unreadable
 
 
 def response_format(schema: type[BaseModel], task: str) -> dict[str, Any]:
@@ -103,8 +142,9 @@ def response_format(schema: type[BaseModel], task: str) -> dict[str, Any]:
 def _read(reply: AIMessage, schema: type[T]) -> Reply[T] | str:
     """Return the first reading of a reply that is valid; else what is wrong, in a few words."""
     problem = _no_json(reply)
-    called = [Reading(call["args"], whole=True) for call in reply.tool_calls]
-    for reading in (*called, *readings(reply.text)):
+    called = (Reading(cleaned(call["args"]), whole=True) for call in reply.tool_calls)
+    broken = (reading for call in reply.invalid_tool_calls for reading in readings(call["args"] or ""))
+    for reading in chain(called, broken, readings(reply.text)):
         try:
             return Reply(schema.model_validate(reading.value), repaired=not reading.whole, raw=reply.text)
         except ValidationError as error:

@@ -1,10 +1,12 @@
 """Reading a model's JSON reply, which is hostile until it is read.
 
 Gives `readings`: every way a text can be read as JSON, best first, for the caller to validate: the whole text; what
-stands in code fences; the arguments of a raw ``<tool_call>``; any object inside prose; and an object that was cut,
-closed after its last whole element (a value that was cut in the middle is left out, never completed). Raw control
-characters inside strings are accepted, and every control character but tab and newline becomes a space. Sizes, nesting
-and the number of readings are bounded; no input raises.
+stands in code fences; the arguments of a raw ``<tool_call>``; any object inside prose, the first one first; and an
+object that was cut, closed after its last whole element (a value that was cut in the middle is left out, never
+completed). What a model thinks aloud (``<think>``) is read last, and only where nothing follows it. Raw control
+characters inside strings are accepted; every control character but tab and newline becomes a space, a lone surrogate a
+question mark. Python's dictionaries, trailing commas and comments are not JSON and are not read: the repair asks for
+JSON. Sizes, nesting and the number of readings are bounded; no input raises.
 """
 
 import json
@@ -17,7 +19,9 @@ MAX_CHARS = 400_000
 MAX_DEPTH = 64
 _MAX_STARTS = 24
 _MAX_CUTS = 8
+_MAX_CLOSED = 3  # objects looked at for a place to cut: each costs a walk through the rest of the text
 _FENCE = re.compile(r"```[A-Za-z]*\s*\n?(.*?)```", re.DOTALL)
+_THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
 _TOOL_CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _CONTROL = {code: " " for code in range(32) if chr(code) not in "\t\n"} | {127: " "}
 _CLOSING = {"{": "}", "[": "]"}
@@ -37,6 +41,11 @@ def readings(text: str) -> Iterator[Reading]:
     """Give the ways ``text`` can be read as JSON, best first; none when there is none or it is too long."""
     if len(text) > MAX_CHARS:
         return
+    said = _THOUGHT.sub("", text, count=1)
+    yield from _readings(said if said.strip() else text)
+
+
+def _readings(text: str) -> Iterator[Reading]:
     yield from _whole(text.strip())
     for fenced in _FENCE.findall(text)[:_MAX_STARTS]:
         yield from _whole(fenced.strip())
@@ -51,33 +60,37 @@ def _whole(text: str) -> Iterator[Reading]:
     except (ValueError, RecursionError):
         return
     if _shallow(value):
-        yield Reading(_clean(value), whole=True)
+        yield Reading(cleaned(value), whole=True)
 
 
 def _arguments(text: str) -> Iterator[Reading]:
     """Read a tool call written as text, which is a name and the object that was asked for."""
     for reading in (*_whole(text), *_inside(text)):
         if isinstance(reading.value, dict) and "arguments" in reading.value:
-            yield Reading(reading.value["arguments"], reading.whole)
+            arguments = reading.value["arguments"]
+            if isinstance(arguments, str):  # some models write the object as a string of JSON
+                yield from _whole(arguments)
+            else:
+                yield Reading(arguments, reading.whole)
 
 
 def _inside(text: str) -> Iterator[Reading]:
     """Read the objects inside other text; where one was cut, what is left of it and nothing after it."""
-    at = text.find("{")
+    at, left = text.find("{"), _MAX_CLOSED
     for _ in range(_MAX_STARTS):
         if at < 0:
             return
         try:
             value, end = _raw_decode(text, at)
         except (ValueError, RecursionError):
-            closed = list(_closed(text[at:]))
+            closed = list(_closed(text[at:])) if left else []
             yield from closed
             if closed:
                 return
-            end = at + 1
+            left, end = max(0, left - 1), at + 1
         else:
             if _shallow(value):
-                yield Reading(_clean(value), whole=True)
+                yield Reading(cleaned(value), whole=True)
         at = text.find("{", end)
 
 
@@ -115,12 +128,14 @@ def _shallow(value: Json, depth: int = 0) -> bool:
     return all(_shallow(item, depth + 1) for item in inner)
 
 
-def _clean(value: Json) -> Json:
+def cleaned(value: Json) -> Json:
+    """Return a JSON value whose texts hold no control characters and can be UTF-8."""
     if isinstance(value, str):
-        return value.translate(_CONTROL)
+        text = value.translate(_CONTROL)
+        return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
-        return {key.translate(_CONTROL): _clean(item) for key, item in value.items()}
-    return [_clean(item) for item in value] if isinstance(value, list) else value
+        return {str(cleaned(key)): cleaned(item) for key, item in value.items()}
+    return [cleaned(item) for item in value] if isinstance(value, list) else value
 
 
 def _decode(text: str) -> Json:

@@ -72,3 +72,10 @@ async def test_a_claim_judged_both_ways_is_refused() -> None:
     claim = Claim(text="The bakery has been open since May 2021.", marks=["E1"], quotes=[OPENED])
     both = [{"claim": "1", "supported": supported, "reason": "so"} for supported in (False, True)]
     assert (await verdict_on(claim, {"judgements": both})).accepted == []
+
+
+async def test_without_a_model_to_ask_only_copied_sentences_are_accepted() -> None:
+    reworded = Claim(text="The bakery has been open since May 2021.", marks=["E1"], quotes=[OPENED])
+    verdict = await validate(CASE, Draft(claims=[Claim(text=OPENED, marks=["E1"]), reworded]), None)
+    assert [a.text for a in verdict.accepted] == [OPENED]
+    assert [r.reason for r in verdict.rejected] == ["it was not judged"]

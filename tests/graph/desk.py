@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from tenacity import wait_none
@@ -10,11 +11,11 @@ from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.llm.account import Retries
 from infra.llm.backends import GuardedChat, build_budget, build_chat, choose
+from infra.llm.budget import Budget, Limits
 from infra.llm.endpoint import Backend, Transports
 from infra.llm.ledger import Ledger, Scope
-from infra.settings import AgentSettings, Settings, SupervisorMode
+from infra.settings import AgentSettings, BackendName, Settings, SupervisorMode
 from infra.text.terms import terms
-from tests.fakes import ScriptedServer
 from tools.evidence import Finding, Passage, Signal
 
 TEXTS = {
@@ -30,11 +31,12 @@ def passage(doc: str, text: str, score: float = 1.0) -> Passage:
 
 @dataclass
 class SmallSearch:
-    """Ranks whole texts by shared terms; ``before`` is called with every query."""
+    """Ranks whole texts by shared terms and gives the best ``most``; ``before`` is called with every query."""
 
     texts: dict[str, str] = field(default_factory=lambda: dict(TEXTS))
     before: Callable[[str], None] = lambda _: None
     queries: list[str] = field(default_factory=list[str])
+    most: int = 2
 
     def search(
         self, query: str, *, k: int | None = None, roots: Sequence[str] | None = None, context: str = ""
@@ -43,52 +45,58 @@ class SmallSearch:
         self.queries.append(f"{query} {context}".strip())
         wanted = set(terms(f"{query} {context}"))
         scored = {doc: len(wanted.intersection(terms(text))) for doc, text in self.texts.items()}
-        best = sorted((doc for doc in scored if scored[doc]), key=lambda doc: (-scored[doc], doc))[: k or 2]
+        best = sorted((doc for doc in scored if scored[doc]), key=lambda doc: (-scored[doc], doc))[: k or self.most]
         coverage = max(scored.values(), default=0) / len(wanted) if wanted else 0.0
         found = [passage(doc, self.texts[doc], float(scored[doc])) for doc in best]
         return Finding(query, found, Signal(coverage, likely=coverage >= 0.4))
 
 
 class SmallDesk:
-    """Implements ``graph.nodes.Desk``."""
+    """Implements ``graph.nodes.Desk``.
+
+    Args:
+        search: what retrieval searches.
+        mode: who chooses the next step.
+        server: the model server; None: the embedded engine.
+        settings: more settings, by section.
+    """
 
     def __init__(
         self,
         search: SmallSearch | None = None,
         *,
         mode: SupervisorMode = "policy",
-        server: ScriptedServer | None = None,
-        parallel_tools: bool = True,
+        server: Transports | None = None,
+        **settings: Any,
     ) -> None:
-        self.settings = Settings(
-            backend="vllm" if server else "engine",
-            agents=AgentSettings(supervisor=mode, parallel_tools=parallel_tools),
-        )
+        agents: dict[str, Any] = {"supervisor": mode, **settings.pop("agents", {})}
+        self.settings = Settings(backend="vllm" if server else "engine", agents=AgentSettings(**agents), **settings)
         self.ledger = Ledger()
         self.search = search or SmallSearch()
         engine = Engine(self.settings.engine)
-        inside = Transports(EngineTransport(engine), EngineAsyncTransport(engine))
-        self._backend = choose(self.settings, inside, server=server.transports if server else None)
-        self._chat: GuardedChat = build_chat(
-            self._backend,
-            self.settings,
-            self.ledger,
-            build_budget(self.settings),
-            server.transports if server else inside,
-            Retries(wait=wait_none()),
-        )
+        self._inside = Transports(EngineTransport(engine), EngineAsyncTransport(engine))
+        self._backend = choose(self.settings, self._inside, server=server)
+        self._chat = self._built(self._backend, self.ledger, build_budget(self.settings), server or self._inside)
+        self._engine = choose(self.settings.model_copy(update={"backend": "engine"}), self._inside)
+        self._rules = self._built(self._engine, Ledger(), Budget(Limits()), self._inside)
+
+    def _built(self, backend: Backend, ledger: Ledger, budget: Budget, carrier: Transports) -> GuardedChat:
+        return build_chat(backend, self.settings, ledger, budget, carrier, Retries(wait=wait_none()))
 
     def forget(self, question_id: str) -> None:
         self.ledger.forget(question_id)
 
-    async def chat(self, scope: Scope) -> BaseChatModel:
-        return self._chat.scoped(scope)
+    async def chat(self, scope: Scope, backend: BackendName | None = None) -> BaseChatModel:
+        return (self._rules if backend == "engine" else self._chat).scoped(scope)
+
+    async def rules(self) -> BaseChatModel:
+        return self._rules
 
     async def searcher(self) -> SmallSearch:
         return self.search
 
-    async def backend(self) -> Backend:
-        return self._backend
+    async def backend(self, name: BackendName | None = None) -> Backend:
+        return self._engine if name == "engine" else self._backend
 
-    async def count(self, text: str) -> int:
+    async def count(self, text: str, backend: BackendName | None = None) -> int:
         return (await self._chat.acount_text(text)).tokens

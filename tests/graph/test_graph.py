@@ -104,7 +104,7 @@ async def test_every_history_sent_to_a_model_answers_each_tool_call_once(mode: S
 
 
 async def test_without_parallel_tools_the_same_steps_run_one_after_the_other() -> None:
-    answer = await ask(build(SmallDesk(parallel_tools=False)), COMPOUND)
+    answer = await ask(build(SmallDesk(agents={"parallel_tools": False})), COMPOUND)
     assert visited(answer) == ["router", "planner", "retrieval", "retrieval", "synthesizer", "validator"]
     first, second = (v for v in answer["trail"] if v["agent"] == "retrieval")
     assert second["started"] >= first["started"] + first["seconds"] - 0.001

@@ -12,14 +12,14 @@ from langchain_core.messages import HumanMessage
 from graph.build import build
 from infra.errors import BackendError
 from tests.fakes import Said, ScriptedServer
-from tests.graph.desk import SmallDesk
+from tests.graph.desk import TEXTS, SmallDesk
 
 LOOKUP = "When did Ann Miller open the bakery?"
 ROUTE = {"kind": "lookup", "question": LOOKUP, "reply": ""}
 
 
 async def ask(server: ScriptedServer, *, mode: str = "policy") -> dict[str, Any]:
-    graph = build(SmallDesk(server=server, mode="llm" if mode == "llm" else "policy"))
+    graph = build(SmallDesk(server=server.transports, mode="llm" if mode == "llm" else "policy"))
     result = await graph.ainvoke({"messages": [HumanMessage(LOOKUP)]})
     return result["answer"]
 
@@ -36,11 +36,15 @@ def by_task(replies: dict[str, Any], otherwise: Said | str = "?") -> ScriptedSer
 
 
 @pytest.mark.parametrize("garbage", ["", "I think so!", "{", "[]", "null", "\x00\x1b[31m", "<tool_call>{</tool_call>"])
-async def test_a_model_that_answers_garbage_to_everything_abstains(garbage: str) -> None:
+async def test_rules_stand_in_for_a_model_that_answers_garbage_and_the_answer_says_so(garbage: str) -> None:
     answer = await ask(ScriptedServer(lambda _: garbage))
-    assert answer["abstained"]
-    assert answer["citations"] == []
-    assert "could not be read" in answer["answer"]
+    assert "Ann Miller opened the bakery in May 2021. [E1]" in answer["answer"]
+    assert [TEXTS[c["doc"]][c["start"] : c["end"]] for c in answer["citations"]] == [
+        c["quote"] for c in answer["citations"]
+    ]
+    assert answer["notes"] == ["The model's reply could not be used; rules stood in for: router, synthesizer."]
+    assert (answer["faults"]["repairs"], answer["faults"]["fallbacks"]) == (2, 2)
+    assert answer["backend"]["name"] == "engine"
 
 
 async def test_an_invented_answer_gets_one_more_round_and_then_abstains() -> None:

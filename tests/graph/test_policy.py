@@ -5,7 +5,7 @@ from agents.router import Route
 from agents.synthesizer import Claim, Draft
 from agents.validator import Accepted, Rejected, Verdict
 from graph.policy import Decision, Handoff, Limits, decide
-from graph.state import Question, View
+from graph.state import Ended, Question, View
 from tools.citations import Citation
 from tools.evidence import Finding, Signal
 
@@ -97,3 +97,12 @@ def test_a_rejected_draft_gets_one_more_round_and_no_third() -> None:
     assert handoffs(decide(once, LIMITS)) == [("synthesizer", "round 2")]
     twice = view(route=LOOKUP, findings={"q1": FOUND}, drafts=[DRAFT, DRAFT], verdicts=[REJECTED, REJECTED])
     assert decide(twice, LIMITS).forward == "validator"
+
+
+def test_a_budget_that_ended_the_models_part_leaves_one_more_round_to_the_rules() -> None:
+    ended = Ended(setting="DOCMIND_BUDGET__QUESTION_TOKENS", message="nothing left")
+    known = {"route": LOOKUP, "findings": {"q1": FOUND}, "ended": ended}
+    twice = view(**known, drafts=[DRAFT] * 2, verdicts=[REJECTED] * 2)
+    assert handoffs(decide(twice, LIMITS)) == [("synthesizer", "round 3")]
+    thrice = view(**known, drafts=[DRAFT] * 3, verdicts=[REJECTED] * 3)
+    assert decide(thrice, LIMITS) == Decision((), frozenset(), "validator")

@@ -50,7 +50,7 @@ async def test_a_kill_amid_twenty_questions_ends_each_of_them(
         assert all(answer["abstained"] == (answer["citations"] == []) for answer in answers)
     else:
         assert errors, "the server was killed too late"
-        assert {type(error) for error in errors} == {BackendUnavailable}
+        assert all(isinstance(error, BackendUnavailable) for error in errors)
         assert all("DOCMIND_" in str(error) for error in errors)
 
 

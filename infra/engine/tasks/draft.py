@@ -4,16 +4,14 @@ Rules, in plain words:
 
 * Each ``<part>`` is answered on its own; without parts the question is the only one. ``scoring`` says which unit of the
   sources fits best.
-* Where even the best unit's surroundings hold less than a quarter of the question's weight, nothing fits: no claim, and
-  ``missing`` names the question, and its names and numbers that stand nowhere in the sources.
+* Where even the best unit's surroundings hold less than a quarter of the question's weight, nothing fits: no claim.
 * The best unit is the first claim. One or two more units of its document support it when their scores are not far
   behind. Questions at a unit's end are left off: open ones ("What do you think?"), and others without a word of the
   question. A table row comes with its table's first row, and other rows do not support it.
 * A question for a time, for the order of events or for the time between them also gets the line that dates the
   document.
 * A single question cites a second document, with its best unit, when that is nearly as good. Several parts cite one
-  document each. Together they never cite more than two: the best-scored come first, and a part without a place
-  answers from the documents already chosen, if they deal with it.
+  document each.
 * What an earlier draft was told not to say (``<text>``) is not said again, and nothing is said twice.
 * Claims stop where the call's bound on tokens would be passed.
 """
@@ -47,11 +45,9 @@ SUPPORT = (0.5, 0.2)
 SUPPORT_TERMS = 4
 CHARS_PER_TOKEN = 3
 """Fewer than English has, so that the bound on tokens holds."""
-SHOWN_CHARS = 300
 
 _ORDER = re.compile(r"\b(?:before|after|earlier|later|sooner)\b", re.IGNORECASE)
 _SPAN = re.compile(r"\bhow long\b|\binterval\b|\btime between\b", re.IGNORECASE)
-_NAMED = re.compile(r"(?<=[\w,;] )[A-Z][\w'’-]*|\b\w*\d[\w.:-]*|(?<=[\"“])[^\"”]+(?=[\"”])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ class Ranking:
 
 
 def draft(task: TaskInput) -> dict[str, Any]:
-    """Return the claims that answer the question, and what could not be found."""
+    """Return the claims that answer the question."""
     sources = read_sources(task.blocks("source"))
     parts = [part.body.strip() for part in task.blocks("part") if part.body.strip()] or [task.question]
     rankings = [_rank(weigh(part, sources, turns=len(parts)), sources) for part in parts]
@@ -87,10 +83,9 @@ def draft(task: TaskInput) -> dict[str, Any]:
         for ranking in rankings
     ]
     chosen = [claim for claims in found for claim in claims]
-    missing = [_missing(ranking.asked, sources) for ranking, claims in zip(rankings, found, strict=True) if not claims]
     once = {claim.text: claim for claim in reversed(chosen)}
     claims = _bounded([claim for claim in chosen if once[claim.text] is claim], CHARS_PER_TOKEN * task.max_tokens)
-    return {"claims": claims, "missing": " ".join(dict.fromkeys(missing))}
+    return {"claims": claims}
 
 
 def _rank(asked: Asked, sources: Sequence[Source]) -> Ranking:
@@ -107,7 +102,7 @@ def _documents(rankings: Sequence[Ranking]) -> list[str]:
         first = next(iter(bests.values()), None)
         return [doc for doc, item in bests.items() if first and _is_close(item, first)][:MAX_DOCUMENTS]
     firsts = sorted((best for ranking in rankings if (best := ranking.best())), key=lambda item: -item.score)
-    return list(dict.fromkeys(item.unit.doc for item in firsts))[:MAX_DOCUMENTS]
+    return list(dict.fromkeys(item.unit.doc for item in firsts))[: max(MAX_DOCUMENTS, len(rankings))]
 
 
 def _is_close(item: Scored, first: Scored) -> bool:
@@ -167,17 +162,6 @@ def _wants_dates(question: str) -> bool:
 def _date_line(doc: str, sources: Sequence[Source]) -> list[Chosen]:
     """Return the line that dates ``doc``, where the sources show it."""
     return [Chosen(s.date_line, s.id) for s in sources if s.doc == doc and s.date_line][:1]
-
-
-def _missing(asked: Asked, sources: Sequence[Source]) -> str:
-    """Say what was not found, and which names and numbers of the question stand nowhere."""
-    if not asked.text:
-        return "There was no question."
-    held = frozenset[str]().union(*(source.context.union(*(u.terms for u in source.units)) for source in sources))
-    words = [name for name in _NAMED.findall(asked.text) if (own := terms(name)) and held.isdisjoint(own)]
-    shown = asked.text if len(asked.text) <= SHOWN_CHARS else f"{asked.text[:SHOWN_CHARS]}..."
-    nowhere = f" Nothing there mentions {', '.join(dict.fromkeys(words[:8]))}." if words and sources else ""
-    return f"The documents found do not answer “{shown}”.{nowhere}"
 
 
 def _bounded(chosen: Iterable[Chosen], room: int) -> list[dict[str, Any]]:

@@ -3,17 +3,21 @@
 from typing import Any, Literal
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.language_models import FakeMessagesListChatModel
+from langchain_core.messages import AIMessage, HumanMessage, InvalidToolCall, SystemMessage
 from pydantic import BaseModel, Field
 
 from infra.errors import BackendError, BudgetExceeded
-from infra.llm.ask import Reply, UnreadableReply, ask, response_format
+from infra.llm.ask import Asker, Reply, UnreadableReply, response_format
 from infra.llm.budget import Budget, Limits
 from tests.fakes import Said
 from tests.infra.llm.bench import bench
 
 PROMPT = [SystemMessage("be true"), HumanMessage("<question>\nwho?\n</question>\n\nAnswer.")]
 GOOD = '{"kind": "lookup", "note": "n"}'
+
+
+NO_JSON = "the reply held no JSON object"
 
 
 class Choice(BaseModel):
@@ -25,7 +29,7 @@ class Choice(BaseModel):
 
 async def choose(*script: Said | str) -> tuple[Reply[Choice], list[dict[str, Any]]]:
     b = bench(script)
-    return await ask(b.chat, PROMPT, Choice, task="route"), b.server.chats
+    return await Asker(b.chat).ask(PROMPT, Choice, task="route"), b.server.chats
 
 
 async def test_a_good_reply_takes_one_call_whose_schema_carries_the_task() -> None:
@@ -111,7 +115,7 @@ async def test_an_unreadable_reply_is_sent_back_once_with_what_is_wrong(raw: Sai
 async def test_after_one_repair_it_is_unreadable() -> None:
     b = bench(["no", "\x1b[31mstill no"])
     with pytest.raises(UnreadableReply) as failed:
-        await ask(b.chat, PROMPT, Choice, task="route")
+        await Asker(b.chat).ask(PROMPT, Choice, task="route")
     assert len(b.server.chats) == 2
     assert isinstance(failed.value, BackendError)
     assert (failed.value.task, failed.value.problem) == ("route", "the reply held no JSON object")
@@ -129,8 +133,8 @@ async def test_a_monstrous_reply_is_not_shown_back() -> None:
 
 async def test_a_shorter_reply_can_be_asked_for() -> None:
     b = bench([GOOD])
-    await ask(b.chat, PROMPT, Choice, task="route", max_tokens=40)
-    assert b.server.chats[0]["max_completion_tokens"] == 40
+    await Asker(b.chat).ask(PROMPT, Choice, task="route", max_tokens=40)
+    assert b.server.chats[0]["max_tokens"] == 40
 
 
 async def test_budget_and_server_errors_pass_through() -> None:
@@ -138,7 +142,7 @@ async def test_budget_and_server_errors_pass_through() -> None:
         await choose(Said("no", status=400))
     poor = bench(["no", GOOD], budget=Budget(Limits(question_tokens=9_000, question_calls=1)))
     with pytest.raises(BudgetExceeded, match="DOCMIND_BUDGET__QUESTION_CALLS"):
-        await ask(poor.chat, PROMPT, Choice, task="route")
+        await Asker(poor.chat).ask(PROMPT, Choice, task="route")
 
 
 @pytest.mark.parametrize("task", ["", "two words", "x" * 65, "1st", "a\nb"])
@@ -147,10 +151,62 @@ def test_a_task_has_a_plain_name(task: str) -> None:
         response_format(Choice, task)
 
 
+async def test_rules_stand_in_after_one_repair_and_everything_is_told() -> None:
+    b, rules = bench(["no", "still no"]), bench([GOOD])
+    told: list[tuple[str, str]] = []
+    reply = await Asker(b.chat, rules.chat, lambda *remark: told.append(remark)).ask(PROMPT, Choice, task="route")
+    assert (reply.value, reply.source, reply.repaired) == (Choice(kind="lookup", note="n"), "rules", False)
+    assert rules.server.chats[0]["messages"] == b.server.chats[0]["messages"]
+    assert told == [("repair", f"route: {NO_JSON}"), ("fallback", f"route: {NO_JSON}")]
+
+
+async def test_where_rules_may_not_decide_they_are_not_asked() -> None:
+    b, rules = bench(["no", "no"]), bench([GOOD])
+    with pytest.raises(UnreadableReply):
+        await Asker(b.chat, rules.chat).without_rules().ask(PROMPT, Choice, task="route")
+    assert rules.server.chats == []
+
+
+async def test_rules_that_cannot_be_read_either_end_in_the_models_error() -> None:
+    b, rules = bench(["no", "no"]), bench(["{}"])
+    with pytest.raises(UnreadableReply, match=NO_JSON):
+        await Asker(b.chat, rules.chat).ask(PROMPT, Choice, task="route")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f'<think>Is it {{}}? Or {{"kind": "direct"}}?</think>\n{GOOD}',
+        f"<think>no end, but then {GOOD}",
+        '<tool_call>{"name": "route", "arguments": "{\\"kind\\": \\"lookup\\", \\"note\\": \\"n\\"}"}</tool_call>',
+        f'{{"title": "route", "type": "object"}} {GOOD}',
+        f"[1, 2] {GOOD}",
+    ],
+    ids=["a thought before", "a thought without an end", "arguments as text", "the schema first", "a list first"],
+)
+async def test_what_stands_before_the_value_is_passed_over(raw: str) -> None:
+    reply, sent = await choose(raw)
+    assert (reply.value, len(sent)) == (Choice(kind="lookup", note="n"), 1)
+
+
+async def test_arguments_that_the_client_could_not_read_are_read_here() -> None:
+    cut = InvalidToolCall(
+        type="invalid_tool_call", name="route", args='{"kind": "lookup", "note": "n", "x": "cu', id="1", error="cut"
+    )
+    chat = FakeMessagesListChatModel(responses=[AIMessage("", invalid_tool_calls=[cut])])
+    reply = await Asker(chat).ask(PROMPT, Choice, task="route")
+    assert (reply.value, reply.repaired) == (Choice(kind="lookup", note="n"), True)
+
+
+async def test_a_lone_surrogate_in_a_value_becomes_a_question_mark() -> None:
+    reply, _ = await choose('{"kind": "lookup", "note": "a\\ud800b"}')
+    assert reply.value.note == "a?b"
+
+
 async def test_the_repair_of_a_streamed_answer_is_read_the_same() -> None:
     b = bench(["no", GOOD])
     streaming = b.chat.model_copy(update={"streaming": True})
-    reply = await ask(streaming, PROMPT, Choice, task="route")
+    reply = await Asker(streaming).ask(PROMPT, Choice, task="route")
     assert (reply.value, reply.repaired) == (Choice(kind="lookup", note="n"), True)
     assert all(body["stream"] for body in b.server.chats)
     assert AIMessage(reply.raw).text.strip() == GOOD

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.llm import parse
 from infra.llm.parse import MAX_CHARS, Reading, readings
 
 ANSWER = {"kind": "lookup", "steps": [{"id": "q1"}]}
@@ -103,3 +104,19 @@ def test_a_cut_at_any_place_never_raises_and_never_completes_a_value(value: dict
 @given(st.lists(st.sampled_from([*'{}[]",:\\ab1\x00\n', "<tool_call>", "```", '{"a":', "é"]), max_size=80))
 def test_no_text_raises(pieces: list[str]) -> None:
     assert len(list(readings("".join(pieces)))) < 1_000
+
+
+@pytest.mark.parametrize("piece", ["{", "[", '"', '{"a":', "<tool_call>", "```", "<think>", '{"a": [1, '])
+def test_the_worst_texts_cost_a_few_walks_through_them(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    walks = 0
+    places = parse._places_to_cut
+
+    def counted(text: str) -> list[tuple[int, str]]:
+        nonlocal walks
+        walks += 1
+        return places(text)
+
+    monkeypatch.setattr(parse, "_places_to_cut", counted)
+    found = list(parse.readings(piece * (parse.MAX_CHARS // len(piece))))
+    assert walks <= 3 * 3
+    assert len(found) <= 100

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,27 +22,16 @@ def texts(reply: dict[str, Any]) -> list[str]:
 
 def test_the_sentence_that_fits_is_quoted_with_its_mark():
     assert do("draft", BOILER, ROOF, CAR, question("When was the boiler installed?")) == {
-        "claims": [{"text": "The boiler was installed in March 2019.", "marks": ["E1"], "quotes": []}],
-        "missing": "",
+        "claims": [{"text": "The boiler was installed in March 2019.", "marks": ["E1"], "quotes": []}]
     }
 
 
-def test_where_nothing_fits_it_says_so_and_names_what_stands_nowhere():
-    assert do("draft", BOILER, ROOF, CAR, question("Which prize did Marie Curie win in 1903?")) == {
-        "claims": [],
-        "missing": "The documents found do not answer “Which prize did Marie Curie win in 1903?”."
-        " Nothing there mentions Marie, Curie, 1903.",
-    }
+@pytest.mark.parametrize("sources", [[BOILER, ROOF, CAR], []])
+def test_where_nothing_fits_there_is_no_claim(sources: list[str]):
+    assert do("draft", *sources, question("Which prize did Marie Curie win in 1903?")) == {"claims": []}
 
 
-def test_without_sources_it_says_so():
-    assert do("draft", question("When was the boiler installed?")) == {
-        "claims": [],
-        "missing": "The documents found do not answer “When was the boiler installed?”.",
-    }
-
-
-def test_each_part_is_answered_and_what_cannot_be_is_missing():
+def test_each_part_is_answered_and_what_cannot_be_has_no_claim():
     parts = [
         block("part", "When was the boiler installed?", id="q1"),
         block("part", "When was the roof renewed?", id="q2"),
@@ -50,9 +40,7 @@ def test_each_part_is_answered_and_what_cannot_be_is_missing():
     reply = do("draft", BOILER, ROOF, CAR, question("Tell me all of it."), *parts)
     assert texts(reply)[0] == "The boiler was installed in March 2019."
     assert "The roof was renewed in 2008." in texts(reply)
-    assert reply["missing"] == (
-        "The documents found do not answer “Who painted the fence in Oslo?”. Nothing there mentions Oslo."
-    )
+    assert not any("fence" in text for text in texts(reply))
 
 
 def test_a_close_second_document_is_cited_after_the_first():
@@ -112,10 +100,7 @@ def test_line_breaks_of_running_text_become_spaces_and_bullets_fall_away():
 def test_what_was_objected_to_is_not_said_again():
     objection = block("text", "The boiler was installed in March 2019. (the source says the opposite)")
     reply = do("draft", BOILER, question("When was the boiler installed?"), objection)
-    assert reply == {
-        "claims": [],
-        "missing": "The documents found do not answer “When was the boiler installed?”.",
-    }
+    assert reply == {"claims": []}
 
 
 def test_claims_stop_where_the_tokens_end_but_one_is_always_there():
@@ -137,13 +122,6 @@ def test_nothing_is_said_twice():
     ]
 
 
-def test_a_long_question_is_shown_shortened():
-    missing = do("draft", BOILER, question("Is the zebra striped " * 40 + "?"))["missing"]
-    assert missing.startswith("The documents found do not answer “Is the zebra striped")
-    assert "...”" in missing
-    assert len(missing) < 400
-
-
 def test_ten_sources_of_two_hundred_tokens_take_less_than_a_fifth_of_a_second():
     bodies = [" ".join(f"Line {n} of page {p} speaks of pump {n * p}." for n in range(20)) for p in range(10)]
     blocks = [source(f"E{p}", body) for p, body in enumerate(bodies)]
@@ -160,7 +138,9 @@ WORDS = st.lists(
 
 @settings(max_examples=50)
 @given(bodies=st.lists(WORDS, min_size=1, max_size=5), asked=WORDS, parts=st.integers(0, 3))
-def test_claims_are_verbatim_marked_and_of_two_documents_at_most(bodies: list[list[str]], asked: list[str], parts: int):
+def test_claims_are_verbatim_marked_and_of_two_documents_or_one_a_part(
+    bodies: list[list[str]], asked: list[str], parts: int
+):
     given_sources = {f"E{n}": " ".join(body) for n, body in enumerate(bodies)}
     blocks = [source(mark, body, doc=f"{mark}.md") for mark, body in given_sources.items()]
     blocks += [block("part", f"Is the lamp {n}?", id=f"q{n}") for n in range(parts)]
@@ -168,6 +148,5 @@ def test_claims_are_verbatim_marked_and_of_two_documents_at_most(bodies: list[li
     reply = TASKS["draft"](task)
     for claim in reply["claims"]:
         assert " ".join(claim["text"].split()) in " ".join(given_sources[claim["marks"][0]].split())
-    assert len({claim["marks"][0] for claim in reply["claims"]}) <= 2
-    assert reply["claims"] or reply["missing"]
+    assert len({claim["marks"][0] for claim in reply["claims"]}) <= max(2, parts)
     assert reply == TASKS["draft"](task)

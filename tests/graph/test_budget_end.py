@@ -1,0 +1,86 @@
+"""A budget that is used up ends the model's part, not the answer: rules finish it, and the answer says so."""
+
+# langgraph's own overloads are partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import json
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
+
+from graph.build import build
+from infra.settings import SupervisorMode
+from tests.fakes import ScriptedServer
+from tests.graph.desk import TEXTS, SmallDesk
+
+LOOKUP = "When did Ann Miller open the bakery?"
+COMPOUND = "When did Ann Miller open the bakery and when did Bob Stone repair the old mill?"
+DRAFTED = {"claims": [{"text": "The bakery was opened by Ann in May 2021.", "marks": ["E1"]}]}
+
+
+def model(body: dict[str, Any]) -> str:
+    task = body.get("response_format", {}).get("json_schema", {}).get("name", "")
+    return json.dumps({"route": {"kind": "lookup", "question": LOOKUP}, "draft": DRAFTED}.get(task, {}))
+
+
+def verbatim(body: dict[str, Any]) -> str:
+    claim = {"text": "Ann Miller opened the bakery in May 2021.", "marks": ["E1"]}
+    return json.dumps({"claims": [claim]}) if '"draft"' in json.dumps(body) else model(body)
+
+
+async def ask(server: ScriptedServer, mode: SupervisorMode = "policy", **budget: int) -> dict[str, Any]:
+    graph = build(SmallDesk(server=server.transports, mode=mode, budget=budget))
+    return (await graph.ainvoke({"messages": [HumanMessage(LOOKUP)]}))["answer"]
+
+
+@pytest.mark.parametrize("mode", ["policy", "llm"])
+@pytest.mark.parametrize(
+    ("setting", "budget"),
+    [
+        ("QUESTION_CALLS", {"question_calls": 1}),
+        ("QUESTION_TOKENS", {"question_tokens": 1000}),
+        ("AGENT_TOKENS", {"agent_tokens": 256}),
+        ("CALL_TOKENS", {"call_tokens": 256}),
+        ("THREAD_TOKENS", {"thread_tokens": 1000}),
+    ],
+)
+async def test_the_answer_is_finished_by_rules_and_names_the_budget(
+    mode: SupervisorMode, setting: str, budget: dict[str, int]
+) -> None:
+    server = ScriptedServer(model)
+    desk = SmallDesk(server=server.transports, mode=mode, budget=budget)
+    config: RunnableConfig = {"configurable": {"thread_id": "t"}}
+    result = await build(desk).ainvoke({"messages": [HumanMessage(LOOKUP)]}, config)
+    answer = result["answer"]
+    assert answer["ended_by"]["setting"] == f"DOCMIND_BUDGET__{setting}"
+    assert answer["notes"][0].startswith("A budget ended the model's part")
+    assert answer["notes"][0] in result["messages"][-1].text
+    assert not answer["abstained"]
+    assert [TEXTS[c["doc"]][c["start"] : c["end"]] for c in answer["citations"]] == [
+        c["quote"] for c in answer["citations"]
+    ]
+    assert "May 2021" in answer["answer"]
+    assert answer["backend"]["name"] == "engine"
+    assert len(server.chats) <= budget.get("question_calls", 0)
+
+
+async def test_a_draft_that_can_no_longer_be_judged_is_not_shown() -> None:
+    answer = await ask(ScriptedServer(model), question_calls=2)
+    assert answer["ended_by"]["setting"] == "DOCMIND_BUDGET__QUESTION_CALLS"
+    assert "opened by Ann" not in answer["answer"]
+    assert "Ann Miller opened the bakery in May 2021." in answer["answer"]
+    assert answer["usage"]["llm_calls"] == 2
+
+
+async def test_parallel_questions_of_one_thread_share_its_budget_without_overshoot() -> None:
+    desk = SmallDesk(server=ScriptedServer(verbatim).transports, budget={"thread_tokens": 5_000})
+    graph = build(desk)
+    config: RunnableConfig = {"configurable": {"thread_id": "t"}}
+    inputs = [{"messages": [HumanMessage(LOOKUP)]}] * 6
+    answers = [result["answer"] for result in await graph.abatch(inputs, config)]
+    used = sum(a["usage"]["prompt_tokens"] + a["usage"]["completion_tokens"] for a in answers)
+    assert 0 < used <= 5_000
+    assert any(a["ended_by"] for a in answers)
+    assert all(not a["abstained"] for a in answers)

@@ -1,0 +1,97 @@
+"""Our own nodes: what a question sees of the conversation before it, and what a note replaces."""
+
+# langgraph's own overloads are partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import json
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+
+from graph.build import build
+from graph.stages import MAX_TURNS, Context, asked
+from infra.errors import BackendError, QuestionError
+from infra.text.blocks import find_blocks
+from tests.fakes import Said, ScriptedServer
+from tests.graph.desk import SmallDesk, SmallSearch
+
+THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
+LOOKUP = "When did Ann Miller open the bakery?"
+DRAFTED = {"claims": [{"text": "Ann Miller opened the bakery in May 2021.", "marks": ["E1"]}]}
+
+
+def task_of(body: dict[str, Any]) -> str:
+    return body.get("response_format", {}).get("json_schema", {}).get("name", "")
+
+
+def model(body: dict[str, Any]) -> str:
+    return json.dumps({"route": {"kind": "lookup", "question": LOOKUP}, "draft": DRAFTED}[task_of(body)])
+
+
+def histories(server: ScriptedServer) -> list[list[str]]:
+    """Return the lines of the conversation in each prompt to the router."""
+    prompts = [body["messages"][-1]["content"] for body in server.chats if task_of(body) == "route"]
+    return [[line for b in find_blocks(prompt, "history") for line in b.body.split("\n")] for prompt in prompts]
+
+
+def test_a_lone_surrogate_in_a_question_becomes_a_question_mark() -> None:
+    assert asked([HumanMessage("Who \ud800 is Ann?")], 100) == "Who ? is Ann?"
+
+
+async def test_what_a_failed_run_left_behind_is_cleared_and_is_no_part_of_the_history() -> None:
+    broken = iter([Said("no such model", status=404)])
+    server = ScriptedServer(lambda body: next(broken, model(body)) if task_of(body) == "draft" else model(body))
+    graph = build(SmallDesk(server=server.transports), checkpointer=InMemorySaver())
+    with pytest.raises(BackendError):
+        await graph.ainvoke({"messages": [HumanMessage(LOOKUP)]}, THREAD)
+    result = await graph.ainvoke({"messages": [HumanMessage("And when was that?")]}, THREAD)
+    assert [m.type for m in result["messages"]] == ["human", "human", "ai"]
+    assert histories(server) == [[], [f"user: {LOOKUP}"]]
+
+
+async def test_the_router_sees_the_last_turns_without_their_sources() -> None:
+    server = ScriptedServer(model)
+    graph = build(SmallDesk(server=server.transports), checkpointer=InMemorySaver())
+    for n in range(MAX_TURNS):
+        await graph.ainvoke({"messages": [HumanMessage(f"{n}: {LOOKUP}")]}, THREAD)
+    last = histories(server)[-1]
+    assert len(last) == MAX_TURNS
+    assert last[-2:] == [
+        f"user: {MAX_TURNS - 2}: {LOOKUP}",
+        "assistant: Ann Miller opened the bakery in May 2021. [E1]",
+    ]
+
+
+async def test_the_conversation_carries_the_note_in_place_of_what_was_said() -> None:
+    long = {"ann.txt": "Ann Miller opened the bakery in 2021. " + "Bread is baked every day. " * 400}
+    graph = build(SmallDesk(SmallSearch(texts=long)), checkpointer=InMemorySaver())
+    await graph.ainvoke({"messages": [HumanMessage(LOOKUP)]}, THREAD, interrupt_before=["synthesizer"])
+    messages = (await graph.aget_state(THREAD)).values["messages"]
+    [said] = [m for m in messages if isinstance(m, AIMessage) and m.name == "retrieval" and not m.tool_calls]
+    assert len(said.text) < 2_000
+    assert "Ann Miller opened the bakery in 2021." in said.text
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [({"backend": "gpt"}, "backend: Input should be"), ({"roots": "docs"}, "roots: Input should be")],
+)
+async def test_a_context_that_cannot_be_used_is_refused(context: dict[str, Any], said: str) -> None:
+    with pytest.raises(QuestionError, match=f"The run's context cannot be used \\({said}"):
+        await build(SmallDesk()).ainvoke({"messages": [HumanMessage(LOOKUP)]}, context=Context(**context))
+
+
+async def test_a_run_may_choose_its_back_end_and_the_conversation_goes_on() -> None:
+    server = ScriptedServer(model)
+    graph = build(SmallDesk(server=server.transports), checkpointer=InMemorySaver())
+    names: list[str] = []
+    for backend in ("vllm", "engine", "vllm"):
+        result = await graph.ainvoke({"messages": [HumanMessage(LOOKUP)]}, THREAD, context=Context(backend=backend))
+        names.append(result["answer"]["backend"]["name"])
+    assert names == ["vllm", "engine", "vllm"]
+    assert [m.type for m in result["messages"]] == ["human", "ai"] * 3
+    assert len(histories(server)) == 2
+    assert len(histories(server)[-1]) == 4
