@@ -26,11 +26,11 @@ from infra.llm.background import awaited, in_background
 from infra.llm.breaker import Breaker
 from infra.llm.budget import Budget, Limits
 from infra.llm.endpoint import Backend, Transports
-from infra.llm.failures import one_line
 from infra.llm.ledger import Ledger
 from infra.settings import BackendKind, BackendName, ModelSettings, Settings
-from infra.store.embeddings import Embedder, open_minilm
+from infra.store.embeddings import Embedder, open_minilm, word_pieces
 from infra.store.index import Index
+from infra.telemetry import CallLog
 
 _Key = tuple[BackendName, str] | Literal["rules"]
 
@@ -54,6 +54,8 @@ class Resources:
     def __init__(self, settings: Settings, *, server: Transports | None = None) -> None:
         self.settings = settings
         self.ledger = Ledger()
+        self._call_log = CallLog(settings)
+        self.ledger.listen(self._call_log)
         self._server = server
         self._budget = build_budget(settings)
         self._lock = Lock()
@@ -126,8 +128,19 @@ class Resources:
         self.ledger.forget(question_id)
         self._budget.forget(question_id)
 
+    async def llama_index(self) -> None:
+        """Set LlamaIndex's ``Settings`` to the guarded model and our embedder, for who works with LlamaIndex."""
+        # it takes a second or two to import, and no question needs it
+        from infra.llama import use_for_llama_index  # noqa: PLC0415
+
+        ready = await self._ready(None, "")
+        _, embedder = await asyncio.to_thread(self.index)
+        pieces = await asyncio.to_thread(word_pieces, self.settings.data_dir)
+        use_for_llama_index(ready.chat, ready.desk.backend, self.settings, embedder, pieces)
+
     def close(self) -> None:
-        """Close the index, blocking. Closing twice does nothing more."""
+        """Close the index and the log of calls, blocking. Closing twice does nothing more."""
+        self._call_log.close()
         with self._store_lock:
             store, self._store = self._store, None
         if store is not None:
@@ -186,7 +199,7 @@ class Resources:
             try:
                 opened = await self._ready(kind, "")
             except (BackendError, ConfigurationError) as error:
-                logger.warning("{} cannot take over: {}", kind, one_line(str(error)))
+                logger.warning("{} cannot take over: {}", kind, type(error).__name__)
             else:
                 return self._linked(opened.desk, rest[place:]).chat
         return None
@@ -199,7 +212,7 @@ class Resources:
         try:
             backend = await awaited(in_background(ask))
         except (BackendError, ConfigurationError) as error:
-            logger.warning("{} could not be asked again: {}", name, one_line(str(error)))
+            logger.warning("{} could not be asked again: {}", name, type(error).__name__)
             return opened
         return opened if backend.provisional else self._renewed(key, opened, backend)
 
