@@ -67,15 +67,10 @@ def ask(  # noqa: PLR0913 - a command's options
         settings = load_settings(tenant=tenant, backend=backend)
         set_up_logging(settings)
         console = Console(stderr=True)
+        _check_together(files=bool(questions or out), thread=thread, alone=resume or concurrency is not None)
         if questions or out:
-            if thread is not None:
-                raise ConfigurationError("--thread is for one question; the questions of a file stand alone.")
             files = _both(question, questions, out)
             code = _many(settings, docs, files, console, concurrency or CONCURRENCY, resume=resume)
-        elif resume or concurrency is not None:
-            raise ConfigurationError("--resume and --concurrency go with --questions FILE and --out FILE.")
-        elif thread is not None and not thread.strip():
-            raise ConfigurationError("--thread needs a name.")
         else:
             code = _one(settings, docs, Ask(_text(question, settings), thread=thread), console, as_json=as_json)
     except DocMindError as error:
@@ -85,6 +80,16 @@ def ask(  # noqa: PLR0913 - a command's options
         typer.echo("docmind: interrupted; what was stored stays usable.", err=True)
         raise typer.Exit(130) from None
     raise typer.Exit(code)
+
+
+def _check_together(*, files: bool, thread: str | None, alone: bool) -> None:
+    """Refuse options that do not go together; ``alone``: options of a file of questions were given."""
+    if files and thread is not None:
+        raise ConfigurationError("--thread is for one question; the questions of a file stand alone.")
+    if alone and not files:
+        raise ConfigurationError("--resume and --concurrency go with --questions FILE and --out FILE.")
+    if thread is not None and not thread.strip():
+        raise ConfigurationError("--thread needs a name.")
 
 
 def _text(question: str | None, settings: Settings) -> str:

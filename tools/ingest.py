@@ -29,6 +29,7 @@ from infra.settings import IngestSettings, load_settings
 from infra.store.embeddings import Embedder, open_minilm
 from infra.store.index import Index
 from infra.store.roots import contains, scope_id
+from infra.telemetry import set_up_logging
 from infra.text.terms import VERSION as TERMS_VERSION
 from tools.chunk import SPLITTER_VERSION
 from tools.ingest_plan import Done, Known, Plan, make_plan
@@ -145,6 +146,7 @@ def main(
     """Bring files and folders into the index, or up to date."""
     try:
         settings = load_settings(tenant=tenant)
+        set_up_logging(settings)
         given = given_paths(paths)
         embedder = open_minilm(settings.data_dir)
         with Index.open(settings, embedder) as index, _progress() as tell:

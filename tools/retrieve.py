@@ -20,6 +20,7 @@ from infra.errors import ConfigurationError, DocMindError, QuestionError, StoreE
 from infra.settings import Settings, load_settings
 from infra.store.embeddings import open_minilm
 from infra.store.index import Index
+from infra.telemetry import set_up_logging
 from tools.arguments import DocsCommand
 from tools.evidence import Passage
 from tools.ingest import ingest
@@ -61,6 +62,7 @@ def retrieve(  # noqa: PLR0913 - a command's options
     """
     try:
         settings = load_settings(tenant=tenant)
+        set_up_logging(settings)
         if queries or out:
             _many(settings, docs, _both(query, queries, out), k)
         else:

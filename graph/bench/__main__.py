@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,7 +10,8 @@ from graph.bench import answers as answers_bench
 from graph.bench import citations as citations_bench
 from graph.bench.report import show
 from infra.errors import DocMindError
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
+from infra.telemetry import set_up_logging
 from tools.arguments import DocsCommand
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -25,7 +26,7 @@ def answers(
 ) -> None:
     """Ask all questions of LiHua-World through the whole graph and score citations and abstention."""
     with TemporaryDirectory() as folder:
-        settings = load_settings(backend=backend, data_dir=Path(folder))
+        settings = _settings(backend=backend, data_dir=Path(folder))
         show("Answers over LiHua-World", answers_bench.run(settings, data, out, concurrency=concurrency))
 
 
@@ -35,9 +36,15 @@ def citations(
     docs: Annotated[list[Path], typer.Option(help="The roots they were answered from.")],
 ) -> None:
     """Check that every quote stands verbatim at its offsets in the cited document; exits 1 when one does not."""
-    figures = citations_bench.run(load_settings(), answers, docs)
+    figures = citations_bench.run(_settings(), answers, docs)
     show("Quotes", figures)
     raise typer.Exit(1 if figures["wrong"] else 0)
+
+
+def _settings(**given: Any) -> Settings:
+    settings = load_settings(**given)
+    set_up_logging(settings)
+    return settings
 
 
 def main() -> None:

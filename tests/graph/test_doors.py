@@ -15,7 +15,7 @@ BOB = "Bob Stone repaired the old mill in 1998.\nThe mill stands by the river Em
 LOOKUP = "When did Ann Miller open the bakery?"
 KEYS = {
     *("question", "answer", "abstained", "citations", "route", "plan", "verdict", "trail", "usage"),
-    *("compression", "cache", "seconds", "backend"),
+    *("compression", "cache", "seconds", "backend", "notes", "faults", "ended_by"),
 }
 
 
