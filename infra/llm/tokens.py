@@ -1,41 +1,64 @@
 """Counting a prompt as the server will: messages, tools and chat template, before the call leaves.
 
-Gives `TokenCounter`: the server's own ``/tokenize`` (exact), over the same HTTP clients as the calls, blocking or
-awaiting, with a bounded memory of counts by content hash. A server without ``/tokenize`` is remembered as such and gets
-an upper
-estimate: one token a UTF-8 byte plus the template's share. That is never too low for byte-level tokenizers without
-normalisation (Qwen, Llama 3, GPT), and about four times too high for English prose, three times for Chinese (a property
-of the rule: ~4 and ~3 bytes a token). It leaves cutting to `infra.llm.window` and retrying to the guard: HTTP errors
-other than "there is no such path" come out as httpx2 raises them.
+Gives `TokenCounter`, blocking or awaiting. A prompt is counted by the first of these that can:
+
+1. the model's own tokenizer and template, where its folder is known and counts as the server does
+   (`infra.llm.checked_tokens`);
+2. the server, over the same HTTP clients as the calls (`infra.llm.server_tokens`);
+3. an upper estimate, learned from what the server reports (`infra.llm.estimates`). Whoever makes the call tells
+   `TokenCounter.reported` what it took.
+
+It leaves cutting to `infra.llm.window` and retrying to the guard: HTTP errors come out as httpx2 raises them.
 """
 
-import hashlib
-import json
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from threading import Lock
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
 
-import httpx2
+from infra.llm.checked_tokens import CheckedTokens, Guesses
+from infra.llm.endpoint import Backend, Clients, Counting
+from infra.llm.estimates import Estimates, Measure, measure
+from infra.llm.server_tokens import ServerTokens
+from infra.llm.shapes import Shape, shape_of
+from infra.llm.steps import Steps, Work, arun, run
 
-from infra.llm.endpoint import Backend, Clients
-
-MAX_REMEMBERED = 4096
-MESSAGE_OVERHEAD = 16  # tokens a template may put around one message; ChatML needs 5, Llama 3 up to 10
-TOOLS_OVERHEAD = 512  # Qwen3's tool preamble is about 130 tokens
-_NO_SUCH_PATH = (404, 405, 501)
-_TEMPLATE_KEYS = ("chat_template", "chat_template_kwargs", "add_generation_prompt")
+_TEMPLATE_KEYS = ("chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message")
+_LLAMACPP_KEYS = ("tool_choice", "parallel_tool_calls", "response_format")  # what llama.cpp's templates look at as well
 
 Wire = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What a count rests on.
+
+    Attributes:
+        measure: of a prompt that was estimated.
+        shape: of a prompt that was counted here, for certain or as a guess.
+        local: those counts.
+    """
+
+    measure: Measure | None = None
+    shape: Shape | None = None
+    local: int | Guesses = field(default_factory=dict[Any, int])
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
-    """Tokens of a prompt; `exact` is False for an upper estimate."""
+    """Tokens of a prompt.
+
+    Attributes:
+        tokens: as the server will count them, or more.
+        exact: False for an upper estimate.
+        error: share of `tokens` by which an estimate may be too high, as far as was learned.
+        basis: what it rests on; `TokenCounter.reported` looks at it.
+    """
 
     tokens: int
     exact: bool
+    error: float = 0.0
+    basis: Basis = field(default_factory=Basis, repr=False, compare=False)
 
 
 class TokenCounter:
@@ -44,105 +67,83 @@ class TokenCounter:
     Args:
         backend: whose tokens they are.
         clients: the HTTP clients of that back end.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, backend: Backend, clients: Clients) -> None:
-        self._url = f"{backend.root_url}/tokenize"
-        self._model = backend.model
+    def __init__(self, backend: Backend, clients: Clients, clock: Callable[[], float] = time.monotonic) -> None:
+        self._backend = backend
         self._clients = clients
-        self._lock = Lock()
-        self._known: OrderedDict[bytes, int] = OrderedDict()
-        self._absent = False
+        self._server = ServerTokens(backend, clock)
+        self._local = CheckedTokens(backend, self._server)
+        self._estimates = Estimates(backend.context_window)
 
     def count(self, payload: Wire) -> Count:
         """Count a chat completion's prompt; ``payload`` is its request body (messages, tools, template options)."""
-        return self._count(chat_body(payload, self._model))
+        return run(self._steps(chat_body(payload, self._backend.model, self._backend.counting)), self._clients)
 
     async def acount(self, payload: Wire) -> Count:
         """Await the count of a chat completion's prompt; see `count`."""
-        return await self._acount(chat_body(payload, self._model))
+        return await arun(self._steps(chat_body(payload, self._backend.model, self._backend.counting)), self._clients)
 
     def count_text(self, text: str) -> Count:
         """Count bare text, without template or special tokens."""
-        return self._count({"model": self._model, "prompt": text, "add_special_tokens": False})
+        return run(self._steps(self._text_body(text)), self._clients)
 
     async def acount_text(self, text: str) -> Count:
         """Await the count of bare text; see `count_text`."""
-        return await self._acount({"model": self._model, "prompt": text, "add_special_tokens": False})
+        return await arun(self._steps(self._text_body(text)), self._clients)
 
-    def _count(self, body: Wire) -> Count:
-        key = _key(body)
-        known = self._look_up(key, body)
-        if known is not None:
-            return known
-        response = self._clients.blocking.post(self._url, json=body, headers=self._clients.headers)
-        return self._learn(key, body, response)
+    def reported(self, counted: Count, prompt_tokens: int) -> None:
+        """Learn from what the server says a call took; the figure is the server's and need not be true.
 
-    async def _acount(self, body: Wire) -> Count:
-        key = _key(body)
-        known = self._look_up(key, body)
-        if known is not None:
-            return known
-        response = await self._clients.awaiting.post(self._url, json=body, headers=self._clients.headers)
-        return self._learn(key, body, response)
+        Args:
+            counted: the count of the prompt that was sent, as it was given.
+            prompt_tokens: the server's ``usage.prompt_tokens``.
+        """
+        basis = counted.basis
+        if basis.measure is not None:
+            self._estimates.reported(basis.measure, prompt_tokens)
+        if basis.shape is not None:
+            self._local.reported(basis.shape, basis.local, prompt_tokens)
 
-    def _look_up(self, key: bytes, body: Wire) -> Count | None:
-        with self._lock:
-            if self._absent:
-                return estimate(body)
-            tokens = self._known.get(key)
-            if tokens is None:
-                return None
-            self._known.move_to_end(key)
+    def _text_body(self, text: str) -> Wire:
+        sendable = text.encode("utf-8", "replace").decode()  # as the guard sends it: without lone surrogates
+        return {"model": self._backend.model, "prompt": sendable, "add_special_tokens": False}
+
+    def _steps(self, body: Wire) -> Steps[Count]:
+        shape = shape_of(body) if self._local.is_on else None
+        local: int | Guesses | None = None
+        if shape is not None:
+            local = yield from self._local.count(body, shape, _chars(body))
+            if isinstance(local, int):
+                return Count(local, exact=True, basis=Basis(shape=shape, local=local))
+        tokens = yield from self._server.count(body)
+        if tokens is not None:
             return Count(tokens, exact=True)
-
-    def _learn(self, key: bytes, body: Wire, response: httpx2.Response) -> Count:
-        """Keep a count; a server without the path is remembered, one odd answer is not."""
-        if response.status_code in _NO_SUCH_PATH:
-            self._absent = True
-            return estimate(body)
-        tokens = _read_count(response)
-        if tokens is None:
-            return estimate(body)
-        with self._lock:
-            self._known[key] = tokens
-            while len(self._known) > MAX_REMEMBERED:
-                self._known.popitem(last=False)
-        return Count(tokens, exact=True)
+        measured = cast("Measure", (yield Work(_chars(body), lambda: measure(body))))
+        estimate = self._estimates.of(measured)
+        return Count(
+            estimate.tokens, exact=False, error=estimate.error, basis=Basis(measured, shape, local if local else {})
+        )
 
 
-def chat_body(payload: Wire, model: str) -> dict[str, Any]:
-    """Return the ``/tokenize`` body of a chat completion's request body."""
-    extra: Wire = payload.get("extra_body") or {}
-    body: dict[str, Any] = {"model": payload.get("model", model), "messages": payload["messages"]}
-    if payload.get("tools"):
-        body["tools"] = payload["tools"]
-    return body | {key: extra[key] for key in _TEMPLATE_KEYS if key in extra}
+def chat_body(payload: Wire, model: str, counting: Counting = "vllm") -> dict[str, Any]:
+    """Return what of a chat completion's request body decides its prompt: the body that a server is asked to count."""
+    given: Wire = {**payload, **(payload.get("extra_body") or {})}
+    keys = _TEMPLATE_KEYS + (_LLAMACPP_KEYS if counting == "llamacpp" else ())
+    body: dict[str, Any] = {"model": given.get("model", model), "messages": given["messages"]}
+    if given.get("tools"):
+        body["tools"] = given["tools"]
+    body |= {key: given[key] for key in keys if key in given}
+    if counting == "vllm" and (effort := given.get("reasoning_effort")) is not None:
+        # vLLM hands it to the template of a chat completion; its /tokenize knows it as a template option only
+        own: Wire = body.get("chat_template_kwargs") or {}
+        body["chat_template_kwargs"] = {"enable_thinking": effort != "none", **own, "reasoning_effort": effort}
+    return body
 
 
-def estimate(body: Wire) -> Count:
-    """Return an upper estimate of a ``/tokenize`` body's tokens; see the module's docstring for its error."""
+def _chars(body: Wire) -> int:
+    """Return about how long a request body's text is."""
     if "prompt" in body:
-        return Count(_size(body["prompt"]), exact=False)
-    messages: Sequence[Wire] = body["messages"]
-    tools = _size(body["tools"]) + TOOLS_OVERHEAD if body.get("tools") else 0
-    return Count(sum(_size(message) + MESSAGE_OVERHEAD for message in messages) + tools, exact=False)
-
-
-def _size(value: Any) -> int:  # noqa: ANN401 - any JSON value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return len(text.encode("utf-8", "surrogatepass"))
-
-
-def _key(body: Wire) -> bytes:
-    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).digest()
-
-
-def _read_count(response: httpx2.Response) -> int | None:
-    """Return the server's count; None when it answers something else."""
-    response.raise_for_status()
-    try:
-        count = response.json()["count"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
+        return len(body["prompt"])
+    return sum(len(message.get("content") or "") for message in body["messages"])
