@@ -233,13 +233,13 @@ class GuardedChat(ChatOpenAI):
         return await other._aanswer(scope, wanted, send)  # noqa: SLF001 - our own class
 
     async def _successor(self, scope: Scope, error: BackendError) -> "GuardedChat | None":
-        """Return the next back end's model for ``scope``; None where there is none or another server cannot help."""
+        """Return the next back end's model; None where there is none or another server cannot help."""
         other = await self._next_after(error)
         if other is None:
             return None
         names = f"{self._desk.backend.name} → {other._desk.backend.name}"  # noqa: SLF001 - our own class
         self.ledger.remark(Remark(scope, "failover", f"{names}: {one_line(str(error))}"))
-        return other.scoped(scope)
+        return other
 
     async def _next_after(self, error: BackendError) -> "GuardedChat | None":
         failure = failure_of(error)

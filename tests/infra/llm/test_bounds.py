@@ -153,13 +153,19 @@ async def test_the_total_is_over_whatever_still_comes(blocking: bool) -> None:
 
 
 async def test_an_awaiting_caller_is_interrupted_when_the_total_is_over() -> None:
-    class Endless(Server):
+    class Silent(Server):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             await asyncio.Event().wait()
             raise AssertionError("nobody answers here")
 
-    with pytest.raises(OutOfTime, match=r"not done after 0\.01 s"):
-        await get(Endless(), blocking=False, calls=CallSettings(total_seconds=0.01))
+    class Endless(Server):
+        async def _awaited(self) -> AsyncIterator[bytes]:
+            yield b"{"
+            await asyncio.Event().wait()
+
+    for server in (Silent(), Endless(content_type="application/json")):
+        with pytest.raises(OutOfTime, match=r"not done after 0\.01 s"):
+            await get(server, blocking=False, calls=CallSettings(total_seconds=0.01))
 
 
 def test_a_stream_waits_for_the_longer_silence_and_a_whole_reply_for_the_total() -> None:

@@ -47,7 +47,8 @@ def pair(first: Script | ScriptedServer, second: Script, *, window: int = 32_768
 
     async def next_() -> GuardedChat:
         opened.append("llamacpp")
-        return chat_of(desk(two.transports, behind, ledger=ledger, budget=budget))
+        stands = desk(two.transports, behind, ledger=ledger, budget=budget)
+        return chat_of(stands).scoped(Scope("nobody", "", ""))
 
     chat = chat_of(desk(one.transports, ledger=ledger, budget=budget, calls=calls), next_)
     return Pair(chat, one, two, ledger, opened)
@@ -116,6 +117,15 @@ async def test_the_next_server_is_asked_the_same_fitted_to_its_own_window() -> N
     assert [c.dropped for c in p.calls] == [(), ("E3",)]
     for key in ("tools", "tool_choice", "stop"):
         assert first[key] == second[key]
+
+
+async def test_what_one_server_refuses_the_next_one_is_still_asked_for() -> None:
+    p = pair([Said("no response_format here", status=400), *[DOWN] * 3], ["{}"])
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    await p.chat.bind(response_format=form).ainvoke("q")
+    assert ["response_format" in body for body in p.first.chats] == [True, False, False, False]
+    assert p.second.chats[0]["response_format"] == form
+    assert [r.kind for r in p.remarks] == ["step_down", "failover"]
 
 
 async def test_without_a_next_server_the_failure_is_the_first_ones() -> None:
@@ -191,6 +201,7 @@ async def test_a_dead_server_is_left_alone_and_its_calls_go_on_at_once() -> None
     assert (await p.chat.ainvoke("q")).text == "b"
     assert len(p.first.requests) == asked
     assert [(c.outcome, c.tries) for c in p.calls] == [("failed", 2), ("ok", 1), ("refused", 0), ("ok", 1)]
+    assert "cannot be reached" in p.remarks[0].detail
     assert "is left alone after 2 failed tries in a row" in p.remarks[1].detail
 
 

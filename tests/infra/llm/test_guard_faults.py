@@ -52,7 +52,7 @@ async def test_three_tries_are_the_end(fault: str, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 307])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 501, 307])
 async def test_what_cannot_pass_is_not_tried_again(status: int, way: str) -> None:
     b = bench([Said("no", status=status), "never"])
     with pytest.raises(BackendError) as failed:

@@ -65,6 +65,17 @@ async def test_every_call_shape_is_counted_and_entered_one_to_one(shape: str) ->
     assert all(body["max_tokens"] == 3_000 and body["temperature"] == 0 for body in b.server.chats)
 
 
+async def test_tool_calls_and_several_replies_come_in_one_piece_and_all_else_is_streamed() -> None:
+    b = bench(["a", "b", "c", LOOK, LOOK])
+    await b.chat.ainvoke("q")
+    await drain(b.chat.astream("q"))
+    await drain(b.chat.bind(n=2).astream("q"))
+    await drain(b.vendor.bind_tools([look]).astream("q"))
+    await b.vendor.bind_tools([look]).ainvoke("q")
+    assert [bool(body.get("stream")) for body in b.server.chats] == [True, True, False, False, False]
+    assert [c.first_token_seconds is not None for c in b.calls] == [True, True, False, False, False]
+
+
 async def test_the_shapes_bring_what_chat_openai_brings() -> None:
     parsed = await bench([CITY]).vendor.with_structured_output(City).ainvoke("q")
     streamed = await alast(bench([CITY]).vendor.with_structured_output(City).astream("q"))

@@ -40,6 +40,30 @@ async def test_a_stream_that_just_stops_is_not_taken_for_whole(way: str) -> None
     assert b.call.attempts[0].error == "StreamBroken: the stream ended without a finish reason"
 
 
+async def test_what_a_broken_try_used_is_not_taken_for_what_the_next_one_used() -> None:
+    b = bench([Said("one two", finish_reason=None), Said("three", usage=False)])
+    await b.chat.ainvoke("q")
+    assert b.call.completion_tokens == 0
+    assert b.spent == Spent((5 + 2) + 3_005, 0, 1)
+
+
+async def test_a_refusal_after_the_first_word_counts_in_full() -> None:
+    word = json.dumps({"choices": [{"index": 0, "delta": {"role": "assistant", "content": "one"}}]})
+    events = f"data: {word}\n\ndata: {json.dumps(refusal(400, 'mid-stream'))}\n\n"
+    b = bench([Said(body=events.encode(), content_type="text/event-stream")])
+    with pytest.raises(BackendError, match="answered 400: mid-stream"):
+        await b.chat.ainvoke("q")
+    assert b.spent == Spent(3_005, 0, 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_first_word_that_comes_too_late_is_not_waited_for(way: str) -> None:
+    b = bench(["fine"] * 3, calls={"first_token_seconds": 1e-9})
+    with pytest.raises(BackendUnavailable, match="raise DOCMIND_CALLS__FIRST_TOKEN_SECONDS"):
+        await say(b, way)
+    assert b.call.tries == 3
+
+
 async def test_callers_see_no_word_of_a_stream_before_it_is_whole() -> None:
     class Listening(AsyncCallbackHandler):
         heard: list[str] = []  # noqa: RUF012 - one test's
