@@ -147,9 +147,7 @@ class CallAccount:
     ) -> None:
         usage = self._usage or Usage(0, 0, 0)
         if self._count is not None and usage.prompt_tokens:
-            report: Any = getattr(self._desk.counter, "reported", None)
-            if report is not None:
-                report(self._count, usage.prompt_tokens)
+            self._desk.counter.reported(self._count, usage.prompt_tokens)
         self._desk.ledger.record(
             Call(
                 scope=self._scope,

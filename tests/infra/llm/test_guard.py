@@ -4,18 +4,20 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
-from infra.errors import BudgetExceeded
+from infra.errors import BackendError, BudgetExceeded
 from infra.llm.budget import Budget, Limits, Spent
 from infra.llm.ledger import Call, Scope
+from infra.llm.tokens import Count, TokenCounter
 from infra.text.blocks import block
-from tests.fakes import Said, words_in
-from tests.infra.llm.bench import CITY, LOOK, SCHEMA, SCOPE, bench, blocking, drain, look
+from tests.fakes import Said, ScriptedServer, words_in
+from tests.infra.llm.bench import CITY, LOOK, SCHEMA, SCOPE, bench, blocking, chat_of, desk, drain, look
 
 
 async def test_what_is_bound_goes_out_on_the_wire() -> None:
@@ -206,6 +208,23 @@ async def test_langchains_own_counts_ask_the_server() -> None:
     with_tools = b.chat.get_num_tokens_from_messages([HumanMessage("one two")], [look])
     assert with_tools > b.chat.get_num_tokens_from_messages([HumanMessage("one two")]) == 6
     assert set(b.server.paths) == {"/tokenize"}
+
+
+async def test_the_counter_hears_what_the_server_says_a_call_took() -> None:
+    class Hearing(TokenCounter):
+        heard: ClassVar[list[tuple[int, int]]] = []
+
+        def reported(self, counted: Count, prompt_tokens: int) -> None:
+            self.heard.append((counted.tokens, prompt_tokens))
+
+    server = ScriptedServer(["a", Said("b", usage=False), Said("no", status=400)])
+    stands = desk(server.transports)
+    chat = chat_of(replace(stands, counter=Hearing(stands.backend, stands.clients)))
+    await chat.ainvoke("one two")
+    await chat.ainvoke("one two")
+    with pytest.raises(BackendError):
+        await chat.ainvoke("one two")
+    assert Hearing.heard == [(6, 6)]
 
 
 async def test_closing_closes_the_transports() -> None:
