@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from infra.llm import server_tokens
+from infra.llm.bounds import NotAReply
 from infra.llm.endpoint import Backend, Counting, Transports, open_clients
 from infra.llm.estimates import measure
 from infra.llm.tokens import Count, TokenCounter, chat_body
@@ -182,3 +183,10 @@ def test_llamacpp_renders_and_tokenizes_as_its_chat_does() -> None:
 @pytest.mark.parametrize("answers", [{"prompt": {"prompt": 7}}, {"tokens": {"tokens": "many"}}, {"tokens": []}])
 def test_llamacpp_with_another_answer_is_estimated(answers: Any) -> None:
     assert counter(Llama(**answers), counting="llamacpp").count(PROMPT).exact is False
+
+
+async def test_an_answer_longer_than_any_count_is_estimated() -> None:
+    server = ScriptedServer(counts=[Said(error=NotAReply("more than 8 bytes")), Said(error=NotAReply("more"))])
+    count = counter(server)
+    assert count.count(PROMPT) == await count.acount(PROMPT) == estimated(PROMPT)
+    assert count.count(PROMPT).exact is True
