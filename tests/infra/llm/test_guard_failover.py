@@ -6,9 +6,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from tenacity import RetryCallState
+from tenacity.wait import wait_base
 
 from infra.errors import BackendError, BackendUnavailable, BudgetExceeded
-from infra.llm.breaker import LeftAlone
+from infra.llm.account import Retries
+from infra.llm.breaker import LeftAlone, Sign
 from infra.llm.guard import GuardedChat
 from infra.llm.ledger import Call, Ledger, Remark, Scope
 from infra.text.blocks import block
@@ -96,7 +99,7 @@ async def test_what_another_server_would_not_mend_goes_nowhere(refusal: Said, wa
 async def test_a_refused_budget_goes_nowhere() -> None:
     p = pair([], ["never"])
     with pytest.raises(BudgetExceeded):
-        await p.chat.ainvoke("word " * 40_000)
+        await p.chat.ainvoke([("system", "word " * 40_000), ("user", "q")])
     assert p.opened == []
 
 
@@ -225,6 +228,22 @@ async def test_only_signs_of_death_open_the_breaker(faults: Sequence[Said], is_o
     with pytest.raises(BackendError):
         await chat_of(stands).ainvoke("q")
     assert stands.breaker.is_open is is_open
+
+
+async def test_a_call_that_waits_to_try_again_stops_when_the_breaker_opened_meanwhile() -> None:
+    server = ScriptedServer([DOWN, "never"])
+    stands = desk(server.transports, calls={"breaker_failures": 3})
+
+    class WhileOthersFail(wait_base):
+        def __call__(self, retry_state: RetryCallState) -> float:
+            for _ in range(2):
+                stands.breaker.leave(stands.breaker.enter("others"), Sign(alive=False, said="refused"))
+            return 0.0
+
+    waiting = replace(stands, retries=Retries(wait=WhileOthersFail()))
+    with pytest.raises(LeftAlone, match="left alone after 3 failed tries in a row"):
+        await chat_of(waiting).ainvoke("q")
+    assert len(server.chats) == 1
 
 
 async def test_a_server_that_is_left_alone_is_not_counted_at_either() -> None:
