@@ -1,11 +1,11 @@
 """Making a call fit its window before it leaves.
 
 Gives `Window` (the limits of one back end) and `fit`, which decides from counts alone what is sent and how long the
-reply may
-be: ``reply = min(reserve, what the caller asks for, window - prompt - margin)``. A prompt that is too long loses whole
-``<source>`` blocks of the last user message that has any, last (lowest rank) first; everything else stays as it is.
-`fit` is a generator that yields the messages to count and is sent their tokens back, so that one rule serves blocking
-and awaiting callers; it makes no call itself. Cutting long texts and histories is left to others.
+reply may be: ``reply = min(reserve, what the caller asks for, window - prompt - margin)``. A prompt that is too long
+first loses whole ``<source>`` blocks of the last user message that has any, last (lowest rank) first. Where not even
+that is enough, a history or one long text is cut to its head and tail (`infra.llm.shorten`), to half the room if there
+is evidence, which gets the rest. Instructions and tools stay whole. `fit` is a generator that yields what to count and
+is sent the tokens back, so that one rule serves blocking and awaiting callers; it makes no call itself.
 """
 
 import re
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from infra.errors import BudgetExceeded
+from infra.llm.shorten import Bounds, shortened
 
 _SOURCE = re.compile(r'^<source(?P<attrs>(?: [a-z]+="[^"\n]*")*)>\n.*?^</source>\n*', re.DOTALL | re.MULTILINE)
 _ID = re.compile(r' id="([^"\n]*)"')
@@ -22,7 +23,7 @@ _REPLY_SHARE = (
     4  # evidence gives way until a quarter of the window is free for the reply, or all that is wanted if less
 )
 
-Fitting = Generator[Sequence[BaseMessage], int, "Fitted"]
+Fitting = Generator[Sequence[BaseMessage] | str, int, "Fitted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,21 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What is sent: messages, their tokens, the longest reply, and the ids of the blocks left out (best rank first)."""
+    """What is sent, in tokens.
+
+    Attributes:
+        messages: the conversation.
+        prompt_tokens: its tokens, template and tools included.
+        reply_tokens: the longest reply.
+        dropped: ids of the evidence blocks left out, best rank first.
+        cut_tokens: about how many tokens of a history or a long text were left out.
+    """
 
     messages: tuple[BaseMessage, ...]
     prompt_tokens: int
     reply_tokens: int
-    dropped: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+    cut_tokens: int = 0
 
 
 def fit(messages: Sequence[BaseMessage], window: Window, max_tokens: int | None = None) -> Fitting:
@@ -61,14 +71,15 @@ def fit(messages: Sequence[BaseMessage], window: Window, max_tokens: int | None 
         max_tokens: longest reply the caller asks for; None leaves it to the reserve.
 
     Yields:
-        Messages to count; the caller sends back the tokens of the whole prompt made of them (template and tools
-        included).
+        Messages to count (the caller sends back the tokens of the whole prompt made of them, template and tools
+        included), or bare text to count. At most log2(blocks) + 2 counts where leaving out evidence is enough; some
+        dozens where texts are cut.
 
     Returns:
-        The longest prefix of the evidence that leaves room for the reply, found with at most log2(blocks) + 2 counts.
+        The longest prefix of the evidence that leaves room for the reply, beside texts as long as they may be.
 
     Raises:
-        BudgetExceeded: not even without any evidence is there room for one token of reply.
+        BudgetExceeded: whatever is cut, there is no room for one token of reply.
     """
     wanted = window.reserve_tokens if max_tokens is None else min(window.reserve_tokens, max_tokens)
     if wanted < 1:
@@ -76,13 +87,28 @@ def fit(messages: Sequence[BaseMessage], window: Window, max_tokens: int | None 
             "a model call without room for a reply", needed=1, available=wanted, setting="max_tokens of the call"
         )
     room = window.tokens - window.margin_tokens - min(wanted, window.tokens // _REPLY_SHARE)
-    prompt_tokens = yield messages
+    whole = tuple(messages)
+    tokens = yield whole
+    if tokens <= room:
+        return _fitted(whole, tokens, wanted, window)
+    evidence = _find_evidence(whole)
+    bare = (yield evidence.with_first(0)) if evidence else tokens
+    cut_tokens = 0
+    if bare > room:
+        bounds = Bounds(window.tokens, room // 2 if evidence else room, _without_evidence)
+        short = yield from shortened(whole, bare, evidence.position if evidence else None, bounds)
+        cut_tokens, bare = max(0, bare - short.tokens), short.tokens
+        whole, evidence = short.messages, _find_evidence(short.messages)
+    if evidence is None:
+        return _fitted(whole, bare, wanted, window, cut_tokens=cut_tokens)
+    kept, tokens = yield from _most_that_fits(evidence, bare, room)
+    left_out = tuple(evidence.ids[kept:])
+    return _fitted(evidence.with_first(kept), tokens, wanted, window, dropped=left_out, cut_tokens=cut_tokens)
+
+
+def _without_evidence(messages: tuple[BaseMessage, ...]) -> tuple[BaseMessage, ...]:
     evidence = _find_evidence(messages)
-    if prompt_tokens <= room or evidence is None:
-        return _fitted(tuple(messages), prompt_tokens, wanted, window)
-    kept, prompt_tokens = yield from _most_that_fits(evidence, room)
-    dropped = tuple(evidence.ids[kept:])
-    return _fitted(evidence.with_first(kept), prompt_tokens, wanted, window, dropped)
+    return evidence.with_first(0) if evidence else messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +143,12 @@ def _find_evidence(messages: Sequence[BaseMessage]) -> _Evidence | None:
     return None
 
 
-def _most_that_fits(evidence: _Evidence, room: int) -> Generator[Sequence[BaseMessage], int, tuple[int, int]]:
-    """Search how many blocks may stay; returns that number and the prompt's tokens with them."""
-    best = 0, (yield evidence.with_first(0))
-    low, high = 1, len(evidence.spans) - 1  # all of them is known not to fit
+def _most_that_fits(
+    evidence: _Evidence, bare: int, room: int
+) -> Generator[Sequence[BaseMessage], int, tuple[int, int]]:
+    """Search how many blocks may stay beside what takes ``bare`` tokens; returns it and the prompt's tokens."""
+    best = 0, bare
+    low, high = 1, len(evidence.spans)
     while low <= high and best[1] <= room:
         middle = (low + high) // 2
         tokens = yield evidence.with_first(middle)
@@ -132,7 +160,13 @@ def _most_that_fits(evidence: _Evidence, room: int) -> Generator[Sequence[BaseMe
 
 
 def _fitted(
-    messages: tuple[BaseMessage, ...], prompt_tokens: int, wanted: int, window: Window, dropped: tuple[str, ...] = ()
+    messages: tuple[BaseMessage, ...],
+    prompt_tokens: int,
+    wanted: int,
+    window: Window,
+    *,
+    dropped: tuple[str, ...] = (),
+    cut_tokens: int = 0,
 ) -> Fitted:
     reply = min(wanted, window.tokens - window.margin_tokens - prompt_tokens)
     if reply < 1:
@@ -142,4 +176,4 @@ def _fitted(
             available=window.tokens,
             setting=window.setting,
         )
-    return Fitted(messages, prompt_tokens, reply, dropped)
+    return Fitted(messages, prompt_tokens, reply, dropped, cut_tokens)

@@ -49,3 +49,13 @@ def find_blocks(text: str, tag: str | None = None) -> list[Block]:
         for m in _BLOCK.finditer(text)
     )
     return [b for b in found if tag is None or b.tag == tag]
+
+
+def stretches(text: str, *, but: str) -> list[tuple[int, int]]:
+    """Return the spans of what ``text`` is made of: the body of each block that is no ``but``, the words between."""
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for m in _BLOCK.finditer(text):
+        spans += [(at, m.start()), *([m.span("body")] if m["tag"] != but else [])]
+        at = m.end()
+    return [(start, end) for start, end in [*spans, (at, len(text))] if start < end]

@@ -18,8 +18,10 @@ def window(tokens: int = 100, reserve: int = 20, margin: int = 5) -> Window:
     return Window(tokens, reserve, margin, SETTING)
 
 
-def words(messages: Sequence[BaseMessage]) -> int:
-    return sum(len(str(message.content).split()) for message in messages)
+def words(asked: Sequence[BaseMessage] | str) -> int:
+    if isinstance(asked, str):
+        return len(asked.split())
+    return sum(len(str(message.content).split()) for message in asked)
 
 
 def run(messages: Sequence[BaseMessage], limits: Window, max_tokens: int | None = None) -> tuple[Fitted, int]:
@@ -54,7 +56,7 @@ def test_the_reply_gets_what_is_left_at_most_the_reserve_at_most_what_is_asked()
     assert run(messages, window())[0].reply_tokens == 20
     assert run(messages, window(), max_tokens=7)[0].reply_tokens == 7
     assert run(messages, window(), max_tokens=70)[0].reply_tokens == 20
-    assert run([HumanMessage(" ".join(["w"] * 90))], window())[0].reply_tokens == 5
+    assert run([SystemMessage(" ".join(["w"] * 89)), HumanMessage("who?")], window())[0].reply_tokens == 5
 
 
 def test_whole_passages_are_left_out_lowest_rank_first() -> None:
@@ -86,18 +88,18 @@ def test_blocks_without_an_id_are_named_by_their_place() -> None:
 
 
 def test_a_call_that_does_not_fit_without_any_evidence_is_refused_with_the_numbers() -> None:
-    question = HumanMessage("\n".join([*sources(50), " ".join(["long"] * 95)]))
+    instructions = SystemMessage(" ".join(["long"] * 95))
     with pytest.raises(BudgetExceeded) as refused:
-        run([question], window())
-    assert (refused.value.needed, refused.value.available, refused.value.setting) == (95 + 5 + 1, 100, SETTING)
+        run([instructions, HumanMessage("\n".join([*sources(50), "who?"]))], window())
+    assert (refused.value.needed, refused.value.available, refused.value.setting) == (96 + 5 + 1, 100, SETTING)
     assert str(refused.value) == (
-        "this model call does not fit the window, margin and one token of reply included: needs 101 tokens, "
+        "this model call does not fit the window, margin and one token of reply included: needs 102 tokens, "
         "100 are available; DOCMIND_VLLM__CONTEXT_WINDOW decides"
     )
 
 
 def test_the_last_token_of_the_window_can_be_used() -> None:
-    assert run([HumanMessage(" ".join(["w"] * 94))], window())[0].reply_tokens == 1
+    assert run([SystemMessage(" ".join(["w"] * 93)), HumanMessage("who?")], window())[0].reply_tokens == 1
 
 
 def test_a_reply_of_nothing_is_refused() -> None:
@@ -105,12 +107,13 @@ def test_a_reply_of_nothing_is_refused() -> None:
         run(prompt(1), window(), max_tokens=0)
 
 
-def test_only_user_text_is_dropped_from() -> None:
-    assistant = AIMessage("\n".join(sources(90)))
+def test_passages_are_dropped_from_a_users_text_only() -> None:
     parts = HumanMessage([{"type": "text", "text": "\n".join(sources(90))}])
-    for message in (assistant, parts):
-        with pytest.raises(BudgetExceeded):
-            run([message], window(tokens=80))
+    with pytest.raises(BudgetExceeded):
+        run([parts], window(tokens=80))
+    fitted, _ = run([AIMessage("\n".join(sources(90))), HumanMessage("who?")], window(tokens=80))
+    assert fitted.dropped == ()
+    assert fitted.cut_tokens > 0
 
 
 @settings(max_examples=50)
@@ -134,4 +137,4 @@ def test_what_is_sent_always_fits_and_keeps_the_best_ranks(
     assert fitted.prompt_tokens + limits.margin_tokens + fitted.reply_tokens <= tokens
     kept = [found.attrs["id"] for found in find_blocks(str(fitted.messages[-1].content), "source")]
     assert [*kept, *fitted.dropped] == [f"E{n}" for n in range(1, len(lengths) + 1)]
-    assert counts <= 2 + len(lengths).bit_length()
+    assert counts <= 2 + len(lengths).bit_length() or fitted.cut_tokens
