@@ -104,7 +104,8 @@ class _History:
             head = [_with(head[0], f"{head[0].text}\n{said}")]
         elif tail:
             tail = [_with(tail[0], f"{said}\n{tail[0].text}")]
-        between = [message for n, message in enumerate(self.messages) if gone[0] < n < gone[-1] and n not in gone]
+        lost = set(gone)
+        between = [self.messages[n] for n in range(gone[0] + 1, gone[-1]) if n not in lost]
         before = [*self.messages[: gone[0]], *head]
         return self._in_turn(before, [*between, *tail, *self.messages[gone[-1] + 1 :]])
 
