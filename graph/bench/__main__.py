@@ -8,6 +8,7 @@ import typer
 
 from graph.bench import answers as answers_bench
 from graph.bench import citations as citations_bench
+from graph.bench import counting as counting_bench
 from graph.bench.report import show
 from infra.errors import DocMindError
 from infra.settings import Settings, load_settings
@@ -39,6 +40,18 @@ def citations(
     figures = citations_bench.run(_settings(), answers, docs)
     show("Quotes", figures)
     raise typer.Exit(1 if figures["wrong"] else 0)
+
+
+@app.command()
+def counting(
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="A folder with a model's tokenizer and chat template; not given: a small one.")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="A server whose /tokenize is measured, ending in /v1.")] = None,
+    tokens: Annotated[int, typer.Option(min=1_000, max=1_000_000, help="How long the conversation is.")] = 120_000,
+) -> None:
+    """Count a long conversation cold, and again with one message more, beside the bare tokenizer."""
+    show("Counting tokens", counting_bench.run(tokenizer, base_url, tokens))
 
 
 def _settings(**given: Any) -> Settings:
