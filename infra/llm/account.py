@@ -164,7 +164,7 @@ class CallAccount:
                 exact=self._count.exact if self._count else True,
                 first_token_seconds=self._first_token_seconds,
                 dropped=self._fitted.dropped if self._fitted else (),
-                cut_tokens=getattr(self._fitted, "cut_tokens", 0) if self._fitted else 0,
+                cut_tokens=self._fitted.cut_tokens if self._fitted else 0,
                 error="" if error is None else one_line(str(error) or type(error).__name__),
             )
         )

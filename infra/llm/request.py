@@ -105,7 +105,7 @@ class Request:
     def marks(self) -> dict[str, Any]:
         """What a reply's ``response_metadata`` says of the prompt: what was left out of it."""
         marks: dict[str, Any] = {"dropped": list(self.fitted.dropped)} if self.fitted.dropped else {}
-        return marks | ({"cut_tokens": cut} if (cut := getattr(self.fitted, "cut_tokens", 0)) else {})
+        return marks | ({"cut_tokens": self.fitted.cut_tokens} if self.fitted.cut_tokens else {})
 
     def parsed(self, text: str) -> dict[str, Any]:
         """Return what LangChain's structured output looks for in a reply: the object, where it is valid."""
