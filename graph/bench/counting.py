@@ -17,8 +17,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from infra.llm.counting.local import LocalTokens, open_local
 from infra.llm.endpoint import Backend, open_clients
-from infra.llm.local_tokens import LocalTokens, open_local
 from infra.llm.tokens import TokenCounter
 
 ROUNDS = 7

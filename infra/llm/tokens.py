@@ -3,10 +3,10 @@
 Gives `TokenCounter`, blocking or awaiting. A prompt is counted by the first of these that can:
 
 1. the model's own tokenizer and template, where its folder is known and counts as the server does
-   (`infra.llm.checked_tokens`);
-2. the server, over the same HTTP clients as the calls (`infra.llm.server_tokens`);
-3. an upper estimate, learned from what the server reports (`infra.llm.estimates`). Whoever makes the call tells
-   `TokenCounter.reported` what it took.
+   (`infra.llm.counting.checked`);
+2. the server, over the same HTTP clients as the calls (`infra.llm.counting.server`);
+3. an upper estimate, learned from what the server reports (`infra.llm.counting.estimates`). Whoever makes the call
+   tells `TokenCounter.reported` what it took.
 
 It leaves cutting to `infra.llm.window` and retrying to the guard: HTTP errors come out as httpx2 raises them.
 """
@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from infra.llm.checked_tokens import CheckedTokens, Guesses
+from infra.llm.counting.checked import CheckedTokens, Guesses
+from infra.llm.counting.estimates import Estimates, Measure, measure
+from infra.llm.counting.server import ServerTokens
+from infra.llm.counting.shapes import Shape, shape_of
+from infra.llm.counting.steps import Steps, Work, arun, run
 from infra.llm.endpoint import Backend, Clients, Counting
-from infra.llm.estimates import Estimates, Measure, measure
-from infra.llm.server_tokens import ServerTokens
-from infra.llm.shapes import Shape, shape_of
-from infra.llm.steps import Steps, Work, arun, run
 
 _TEMPLATE_KEYS = ("chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message")
 _LLAMACPP_KEYS = ("tool_choice", "parallel_tool_calls", "response_format")  # what llama.cpp's templates look at as well

@@ -6,10 +6,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from infra.llm import server_tokens
 from infra.llm.bounds import NotAReply
+from infra.llm.counting import server as server_counts
+from infra.llm.counting.estimates import measure
 from infra.llm.endpoint import Backend, Counting, Transports, open_clients
-from infra.llm.estimates import measure
 from infra.llm.tokens import Count, TokenCounter, chat_body
 from tests.fakes import URL, Said, ScriptedServer, words_in
 
@@ -87,7 +87,7 @@ async def test_bare_text_is_counted_without_a_template() -> None:
 
 
 def test_the_memory_of_counts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_tokens, "MAX_REMEMBERED", 2)
+    monkeypatch.setattr(server_counts, "MAX_REMEMBERED", 2)
     server = ScriptedServer()
     count = counter(server)
     for text in ("a", "b", "a", "c", "a", "b"):
@@ -101,13 +101,13 @@ def test_a_server_without_tokenize_is_asked_again_after_a_while() -> None:
     count = counter(server, clock=clock)
     assert count.count(PROMPT) == count.count(PROMPT) == estimated(PROMPT)
     assert len(server.requests) == 1
-    clock.seconds += server_tokens.AGAIN_SECONDS - 1
+    clock.seconds += server_counts.AGAIN_SECONDS - 1
     assert count.count(PROMPT).exact is False
     assert len(server.requests) == 1
     clock.seconds += 1
     assert count.count(PROMPT).exact is False
     assert len(server.requests) == 2
-    clock.seconds += server_tokens.AGAIN_SECONDS
+    clock.seconds += server_counts.AGAIN_SECONDS
     assert [count.count(PROMPT).exact, count.count_text("a").exact] == [True, True]
 
 

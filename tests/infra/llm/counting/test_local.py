@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers
 
 from infra.errors import ConfigurationError
-from infra.llm import local_tokens
-from infra.llm.chat_messages import Unrenderable
-from infra.llm.chat_template import ChatTemplate
-from infra.llm.local_tokens import LocalTokens, open_local
+from infra.llm.counting import local as room
+from infra.llm.counting.local import LocalTokens, open_local
+from infra.llm.counting.messages import Unrenderable
+from infra.llm.counting.template import ChatTemplate
 from tests.infra.llm.model_folder import CONTROL, MARKUP, TEMPLATE, tokenizer_json, write_model
 
 SPECIAL = (*CONTROL, *MARKUP)
@@ -109,12 +109,12 @@ class Recorded:
 
 @pytest.mark.parametrize(("name", "limit"), [("MAX_PIECES", 3), ("MAX_CHARS", 40)])
 def test_the_memory_of_pieces_is_bounded(monkeypatch: pytest.MonkeyPatch, name: str, limit: int) -> None:
-    monkeypatch.setattr(local_tokens, name, limit)
+    monkeypatch.setattr(room, name, limit)
     tokens = local()
     for n in range(20):
         assert tokens.count_text(f"text {n}<|im_end|>") == tokens.count_whole(f"text {n}<|im_end|>")
         assert len(tokens._known) <= 3 or name == "MAX_CHARS"
-        assert tokens._chars == sum(map(len, tokens._known)) <= local_tokens.MAX_CHARS
+        assert tokens._chars == sum(map(len, tokens._known)) <= room.MAX_CHARS
     tokens.forget()
     assert (len(tokens._known), tokens._chars) == (0, 0)
 
@@ -142,6 +142,6 @@ def test_a_folder_with_another_tokenizer_is_refused(tmp_path: Path, text: str) -
 def test_a_folder_without_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         open_local(tmp_path)
-    monkeypatch.setattr(local_tokens, "MAX_TOKENIZER_BYTES", 10)
+    monkeypatch.setattr(room, "MAX_TOKENIZER_BYTES", 10)
     with pytest.raises(ConfigurationError, match="longer than 10 bytes"):
         open_local(write_model(tmp_path))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.llm.estimates import (
+from infra.llm.counting.estimates import (
     ENOUGH,
     LEAST_RATIO,
     MAX_EXTRA,

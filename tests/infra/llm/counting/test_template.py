@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from infra.errors import ConfigurationError
-from infra.llm import chat_template
-from infra.llm.chat_messages import Unrenderable, template_messages, template_tools
-from infra.llm.chat_template import ChatTemplate, TemplateTooSlow, open_template
+from infra.llm.counting import template
+from infra.llm.counting.messages import Unrenderable, template_messages, template_tools
+from infra.llm.counting.template import ChatTemplate, TemplateTooSlow, open_template
 
 USER = {"role": "user", "content": "hello"}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"b": 1, "a": [1.50]}'}}
@@ -175,7 +175,7 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
 
 @pytest.mark.parametrize("source", [ENDLESS, "{% macro f() %}" + ENDLESS + "{% endmacro %}{{ f() }}"])
 def test_a_template_without_an_end_is_stopped(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat_template, "RENDER_SECONDS", 0.02)
+    monkeypatch.setattr(template, "RENDER_SECONDS", 0.02)
     with pytest.raises(TemplateTooSlow):
         render(source)
 

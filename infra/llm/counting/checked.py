@@ -13,13 +13,13 @@ import httpx2
 from loguru import logger
 
 from infra.errors import ConfigurationError
-from infra.llm.chat_messages import ContentFormat, Unrenderable
-from infra.llm.chat_template import TemplateTooSlow
+from infra.llm.counting.local import LocalTokens, open_local
+from infra.llm.counting.messages import ContentFormat, Unrenderable
+from infra.llm.counting.server import ServerTokens
+from infra.llm.counting.shapes import Shape, probe
+from infra.llm.counting.steps import THREAD_CHARS, Steps, Work
+from infra.llm.counting.template import TemplateTooSlow
 from infra.llm.endpoint import Backend
-from infra.llm.local_tokens import LocalTokens, open_local
-from infra.llm.server_tokens import ServerTokens
-from infra.llm.shapes import Shape, probe
-from infra.llm.steps import THREAD_CHARS, Steps, Work
 
 MAX_SHAPES = 64
 _FORMATS: tuple[ContentFormat, ...] = ("string", "openai")

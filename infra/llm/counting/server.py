@@ -1,7 +1,7 @@
 """Asking a server how many tokens a prompt has: the requests and what their answers mean, without sending any.
 
-Gives `ServerTokens.count`, as steps (`infra.llm.steps`). Counts are remembered by content. vLLM and the embedded engine
-count at ``/tokenize``. llama.cpp renders at ``/apply-template`` and tokenizes at ``/tokenize``, ``add_special`` and
+Gives `ServerTokens.count`, as steps (`infra.llm.counting.steps`). Counts are remembered by content. vLLM and the
+embedded engine count at ``/tokenize``. llama.cpp renders at ``/apply-template`` and tokenizes at ``/tokenize``, ``add_special`` and
 ``parse_special`` as its chat completions do (its ``tools/server``: ``handle_completions_impl`` calls
 ``tokenize_input_prompts(vocab, mctx, prompt, true, true)``). A server without these paths is asked again after
 `AGAIN_SECONDS`. Size and time of an answer are bounded by `infra.llm.bounds`; HTTP errors other than "there is no such
@@ -17,8 +17,8 @@ from typing import Any, cast
 
 import httpx2
 
+from infra.llm.counting.steps import Ask, Steps
 from infra.llm.endpoint import Backend
-from infra.llm.steps import Ask, Steps
 
 MAX_REMEMBERED = 4096
 AGAIN_SECONDS = 60.0

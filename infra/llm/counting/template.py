@@ -22,7 +22,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from infra.errors import ConfigurationError
-from infra.llm.chat_messages import ContentFormat, Unrenderable, Wire, template_messages, template_tools
+from infra.llm.counting.messages import ContentFormat, Unrenderable, Wire, template_messages, template_tools
 from infra.llm.failures import one_line
 
 RENDER_SECONDS = 2.0

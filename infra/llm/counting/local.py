@@ -22,8 +22,8 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from infra.errors import ConfigurationError
-from infra.llm.chat_messages import ContentFormat, Unrenderable, Wire
-from infra.llm.chat_template import ChatTemplate, open_template
+from infra.llm.counting.messages import ContentFormat, Unrenderable, Wire
+from infra.llm.counting.template import ChatTemplate, open_template
 from infra.llm.failures import one_line
 
 MAX_PIECES = 65_536

@@ -9,11 +9,11 @@ import httpx2
 import pytest
 from loguru import logger
 
-from infra.llm import checked_tokens, steps
-from infra.llm.chat_messages import Unrenderable
+from infra.llm.counting import checked, steps
+from infra.llm.counting.estimates import measure
+from infra.llm.counting.local import open_local
+from infra.llm.counting.messages import Unrenderable
 from infra.llm.endpoint import Backend, Counting, Transports, open_clients
-from infra.llm.estimates import measure
-from infra.llm.local_tokens import open_local
 from infra.llm.tokens import Count, TokenCounter, chat_body
 from tests.fakes import URL, ScriptedServer
 from tests.infra.llm.model_folder import TEMPLATE, write_model
@@ -183,7 +183,7 @@ def test_what_cannot_be_counted_here_the_server_counts(
 def test_a_template_without_an_end_switches_local_counts_off(
     folder: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.llm.chat_template.RENDER_SECONDS", 0.01)
+    monkeypatch.setattr("infra.llm.counting.template.RENDER_SECONDS", 0.01)
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     count = counter(ScriptedServer(), write_model(folder, endless))
     assert [count.count(PROMPT).exact, count.count(PROMPT | {"tools": TOOLS}).exact] == [True, True]
@@ -227,7 +227,7 @@ def test_a_server_that_does_not_count_confirms_local_counts_by_its_reports(folde
 
 
 def test_the_memory_of_shapes_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checked_tokens, "MAX_SHAPES", 1)
+    monkeypatch.setattr(checked, "MAX_SHAPES", 1)
     server = Tokenizing(folder)
     count = counter(server, folder)
     for payload in (PROMPT, PROMPT | {"tools": TOOLS}, PROMPT | {"tools": TOOLS}):

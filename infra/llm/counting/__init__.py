@@ -1,0 +1,1 @@
+"""How many tokens a prompt is; `infra.llm.tokens` is the way in."""
