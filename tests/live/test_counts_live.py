@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from loguru import logger
 
 from graph.bench import counting
+from infra.llm.counting.shapes import shape_of
 from infra.llm.endpoint import Backend, Clients, open_clients
-from infra.llm.shapes import shape_of
 from infra.llm.tokens import Count, TokenCounter, chat_body
 from tests.infra.llm.requests import REQUESTS
 
