@@ -49,12 +49,12 @@ async def test_no_call_is_too_long_for_the_server(
     window = int(httpx2.get(f"{live_url}/models").json()["data"][0]["max_model_len"])
     monkeypatch.setenv("DOCMIND_VLLM__BASE_URL", live_url)
     monkeypatch.setenv("DOCMIND_MAX_QUESTION_CHARS", "1000000")
-    wire = Wire()
-    for factor in FACTORS:
-        messages, search = thrown(part, factor * window)
-        desk = SmallDesk(search, mode=mode, server=wire.transports, budget={"reserve_tokens": 64})
-        answer = await _answer(build(desk), messages, streaming=streaming)
-        assert answer["abstained"] == (answer["citations"] == [])
+    async with Wire() as wire:
+        for factor in FACTORS:
+            messages, search = thrown(part, factor * window)
+            desk = SmallDesk(search, mode=mode, server=wire.transports, budget={"reserve_tokens": 64})
+            answer = await _answer(build(desk), messages, streaming=streaming)
+            assert answer["abstained"] == (answer["citations"] == [])
     assert len(wire.sent) > len(FACTORS)
     assert {sent.status for sent in wire.sent} == {200}
     longest = max(tokens_asked_for(live_url, sent) for sent in wire.sent)

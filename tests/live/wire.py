@@ -18,7 +18,7 @@ class Sent:
 
 
 @dataclass
-class Wire(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+class Wire(httpx2.AsyncBaseTransport, httpx2.BaseTransport):
     """The network, as a transport that keeps every chat completion."""
 
     sent: list[Sent] = field(default_factory=list[Sent])
