@@ -28,6 +28,8 @@ class SmallSession:
             raise QuestionError("The question is empty")
         if ask.text == "down":
             raise BackendUnavailable("nobody answers")
+        if ask.text == "defect":
+            raise KeyError("a defect of ours")
         return {"question": ask.text, "answer": f"{ask.text}!"}
 
 
@@ -45,6 +47,23 @@ async def test_every_question_gets_a_line_and_failed_ones_say_why(tmp_path: Path
         {"id": "c", "question": "When?", "answer": "When?!"},
     ]
     assert {ask.roots[0] for ask in session.asked if ask.roots} == {"/docs"}
+
+
+async def test_a_defect_that_one_question_meets_costs_the_others_nothing(tmp_path: Path) -> None:
+    lines, out = [Line("a", "defect"), Line("b", "When?")], tmp_path / "out.jsonl"
+    assert await run_batch(SmallSession(), Batch(lines, None, out)) == 1
+    assert written(out) == [
+        {"id": "a", "question": "defect", "error": "internal error: KeyError"},
+        {"id": "b", "question": "When?", "answer": "When?!"},
+    ]
+
+
+async def test_a_file_that_is_no_text_is_not_resumed(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(ConfigurationError, match="does not hold answers to resume"):
+        await run_batch(SmallSession(), Batch(LINES, None, out, resume=True))
+    assert out.read_bytes() == b"\xff\xfe{}"
 
 
 async def test_resuming_keeps_what_was_answered_and_asks_the_rest_again(tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ def test_every_door_explains_itself(name: str) -> None:
         (["--questions", "q.jsonl", "--out", "/nowhere/a.jsonl"], "give a file in a folder that exists"),
         (["--questions", "q.jsonl", "--out", "a.jsonl", "--thread", "t"], "--thread is for one question"),
         (["Who?", "--docs", ""], "--docs needs a path"),
+        (["Who?", "--resume"], "--resume and --concurrency go with --questions FILE"),
+        (["Who?", "--concurrency", "2"], "--resume and --concurrency go with --questions FILE"),
+        (["Who?", "--thread", " "], "--thread needs a name"),
     ],
 )
 def test_wrong_use_ends_with_code_2_and_one_line_that_says_what_to_do(arguments: list[str], message: str) -> None:
@@ -78,3 +81,10 @@ def test_a_port_in_use_is_named() -> None:
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="give --config"):
         command_line(2024, tmp_path / "none.json")
+
+
+def test_what_a_door_raises_becomes_one_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["bench", "answers", "--data", str(tmp_path / "nowhere")])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("docmind: ")
+    assert done.stderr.count("\n") == 1

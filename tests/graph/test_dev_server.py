@@ -133,6 +133,21 @@ async def test_the_drawing_shows_supervisor_agents_and_compress(client: LangGrap
     assert nodes >= {"supervisor", "compress", *AGENTS}
 
 
+async def test_a_refusal_reaches_the_client_with_its_words(client: LangGraphClient) -> None:
+    thread = await client.threads.create()
+    parts = [
+        part
+        async for part in client.runs.stream(thread["thread_id"], "docmind", input=asked(" "), stream_mode="updates")
+    ]
+    assert parts[-1].event == "error"
+    assert parts[-1].data["message"].startswith("The question is empty")
+
+
+async def test_a_run_may_choose_its_back_end(client: LangGraphClient) -> None:
+    result: Any = await client.runs.wait(None, "docmind", input=asked(QUESTION), context={"backend": "engine"})
+    assert result["answer"]["backend"]["name"] == "engine"
+
+
 async def test_many_runs_at_once_share_one_index(client: LangGraphClient) -> None:
     results = await asyncio.gather(*(client.runs.wait(None, "docmind", input=asked(QUESTION)) for _ in range(4)))
     assert all(isinstance(result, dict) and result["answer"]["citations"] for result in results)
