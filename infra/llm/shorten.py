@@ -16,7 +16,7 @@ from typing import NamedTuple
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from infra.llm.cut import MARKER_TOKENS, marker, places, share_of
-from infra.text.blocks import stretches
+from infra.text.blocks import find_blocks, stretches
 
 Messages = tuple[BaseMessage, ...]
 Asking = Generator[Sequence[BaseMessage] | str, int, "Shortened"]
@@ -137,9 +137,10 @@ def _shorter_history(history: _History, room: int, bounds: Bounds) -> Asking:
 
 
 def _piece(message: BaseMessage, part: slice) -> list[BaseMessage]:
-    """Return a part of a plain message; nothing where it is empty, or the message is a call or its result."""
+    """Return a part of a plain message; nothing where it is empty, a call or its result, or would break a block open."""
     text = message.text[part].strip("\n")
-    return [_with(message, text)] if text.strip() and _is_plain(message) else []
+    may_be_cut = text.strip() and _is_plain(message) and not find_blocks(message.text)
+    return [_with(message, text)] if may_be_cut else []
 
 
 def _kind(message: BaseMessage | None) -> str:

@@ -117,6 +117,12 @@ def test_a_repair_keeps_the_prompt_that_it_repairs() -> None:
     assert result.dropped == ()
 
 
+def test_a_block_in_a_history_is_kept_whole_or_not_at_all() -> None:
+    quoted = AIMessage(block("text", sentences(300)))
+    result, _ = fitted([HumanMessage("What happened?"), quoted, HumanMessage("And then?")], small())
+    assert [m.text for m in result.messages if "loaves" in m.text] == []
+
+
 def test_a_fitted_call_is_left_alone() -> None:
     once, _ = fitted([*turns(100), HumanMessage("And now?")], small())
     again, counts = fitted(once.messages, small())
