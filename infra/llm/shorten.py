@@ -137,7 +137,7 @@ def _shorter_history(history: _History, room: int, bounds: Bounds) -> Asking:
 
 
 def _piece(message: BaseMessage, part: slice) -> list[BaseMessage]:
-    """Return a part of a plain message; nothing where it is empty, a call or its result, or would break a block open."""
+    """Return a part of a plain message; nothing where it is empty, a call or its result, or holds a block."""
     text = message.text[part].strip("\n")
     may_be_cut = text.strip() and _is_plain(message) and not find_blocks(message.text)
     return [_with(message, text)] if may_be_cut else []
