@@ -1,33 +1,33 @@
 """Asking a model for a value: one call, a hostile reply, at most one repair, and rules where a model cannot.
 
 Gives `Asker`, what an agent gets in place of a chat model: messages and a pydantic type in, a checked value out. The
-reply's form is asked for with ``response_format`` json_schema, whose title is the task's name; what comes back is read
-by `infra.llm.parse` whatever wraps it. A reply that cannot be read is sent back once with what is wrong with it; after
-that the same messages go to the rules (the embedded engine, which answers the published tasks without a model), and
-where there are none `UnreadableReply` is raised. Every repair and every fallback is told. `BudgetExceeded` and other
-`BackendError` pass through.
+reply's form is asked for with ``response_format`` json_schema, whose title is the task's name; what comes back, as text
+or as a tool call, is read by `infra.llm.parse` whatever wraps it. A reply that cannot be read is sent back once, its
+first words only, with what is wrong with it; after that the same messages go to the rules (the embedded engine, which
+answers the published tasks without a model), and where there are none `UnreadableReply` is raised. Every repair and
+every fallback is told. A model's `BudgetExceeded` and other `BackendError` pass through.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, Generic, Literal, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ValidationError
 
-from infra.errors import BackendError
+from infra.errors import BackendError, BudgetExceeded
 from infra.llm.failures import one_line
 from infra.llm.ledger import RemarkKind
-from infra.llm.parse import MAX_CHARS, Reading, cleaned, readings
+from infra.llm.parse import MAX_CHARS, Reading, accepted, readings
 from infra.text.blocks import neutral
 
 T = TypeVar("T", bound=BaseModel)
 
 MAX_SHOWN_CHARS = 1_000  # of an unreadable reply, in the repair call: enough to see its form, and cheap
 MAX_PROBLEM_CHARS = 300
+MAX_FAULTS = 4
 _TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
@@ -49,7 +49,7 @@ class Reply(Generic[T]):
 
 
 class UnreadableReply(BackendError):  # noqa: N818 - the field's word
-    """A reply could not be read, nor could the one to the repair call.
+    """A reply could not be read, nor could the one to the repair call, and no rules could stand in.
 
     Attributes:
         task: name of the task.
@@ -60,7 +60,7 @@ class UnreadableReply(BackendError):  # noqa: N818 - the field's word
     def __init__(self, task: str, problem: str, raw: str) -> None:
         super().__init__(
             f"the model's reply to {task!r} could not be read, nor could its repair: {problem}; "
-            "a larger model (DOCMIND_VLLM__MODEL) or DOCMIND_BACKEND=engine may help"
+            "a larger model or DOCMIND_BACKEND=engine may help"
         )
         self.task = task
         self.problem = problem
@@ -106,7 +106,7 @@ class Asker:
             max_tokens: longest reply; None leaves it to the guard's reserve.
 
         Raises:
-            UnreadableReply: neither the reply nor its repair could be read, and there are no rules.
+            UnreadableReply: neither the reply nor its repair could be read, and there are no rules, or they failed.
             BudgetExceeded: a call does not fit its window or budget.
             BackendError: the server failed.
         """
@@ -125,7 +125,10 @@ class Asker:
         unreadable = UnreadableReply(task, mended, second.text[:MAX_SHOWN_CHARS])
         if self._rules is None:
             raise unreadable
-        stood_in = _read(await self._rules.bind(**bound).ainvoke(list(messages)), schema)
+        try:
+            stood_in = _read(await self._rules.bind(**bound).ainvoke(list(messages)), schema)
+        except (BackendError, BudgetExceeded) as failed:
+            raise unreadable from failed
         if isinstance(stood_in, Reply):
             return replace(stood_in, source="rules")
         raise unreadable
@@ -142,9 +145,7 @@ def response_format(schema: type[BaseModel], task: str) -> dict[str, Any]:
 def _read(reply: AIMessage, schema: type[T]) -> Reply[T] | str:
     """Return the first reading of a reply that is valid; else what is wrong, in a few words."""
     problem = _no_json(reply)
-    called = (Reading(cleaned(call["args"]), whole=True) for call in reply.tool_calls)
-    broken = (reading for call in reply.invalid_tool_calls for reading in readings(call["args"] or ""))
-    for reading in chain(called, broken, readings(reply.text)):
+    for reading in _ways(reply):
         try:
             return Reply(schema.model_validate(reading.value), repaired=not reading.whole, raw=reply.text)
         except ValidationError as error:
@@ -152,10 +153,25 @@ def _read(reply: AIMessage, schema: type[T]) -> Reply[T] | str:
     return problem
 
 
+def _ways(reply: AIMessage) -> Iterator[Reading]:
+    """Give the ways to read a reply: what it calls a tool with, also where that is not JSON yet, then its text."""
+    for call in reply.tool_calls:
+        yield from accepted(call["args"])
+    for call in reply.invalid_tool_calls:
+        yield from readings(call["args"] or "")
+    yield from readings(reply.text)
+
+
+def _words(reply: AIMessage) -> str:
+    """Return what a reply says: its text, or what it could not call a tool with."""
+    return reply.text.strip() or " ".join(call["args"] or "" for call in reply.invalid_tool_calls).strip()
+
+
 def _no_json(reply: AIMessage) -> str:
-    if not reply.text.strip():
+    words = _words(reply)
+    if not words:
         return "the reply was empty"
-    if len(reply.text) > MAX_CHARS:
+    if len(words) > MAX_CHARS:
         return f"the reply was longer than {MAX_CHARS:,} characters"
     if reply.response_metadata.get("finish_reason") == "length":
         return "the reply was cut off before its JSON was complete: be shorter"
@@ -163,11 +179,13 @@ def _no_json(reply: AIMessage) -> str:
 
 
 def _problem(error: ValidationError) -> str:
-    found = (f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors(include_url=False)[:4])
-    return one_line("; ".join(found), MAX_PROBLEM_CHARS)
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FAULTS]
+    return one_line(
+        "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in found), MAX_PROBLEM_CHARS
+    )
 
 
 def _repair(reply: AIMessage, problem: str) -> list[BaseMessage]:
-    shown = neutral(one_line(reply.text, MAX_SHOWN_CHARS)) or "(nothing)"
+    shown = neutral(one_line(_words(reply), MAX_SHOWN_CHARS)) or "(nothing)"
     asked = f"That is not valid ({problem}). Reply with one JSON object that fits the given schema and nothing else."
     return [AIMessage(shown), HumanMessage(neutral(asked))]

@@ -1,28 +1,36 @@
 """Reading a model's JSON reply, which is hostile until it is read.
 
 Gives `readings`: every way a text can be read as JSON, best first, for the caller to validate: the whole text; what
-stands in code fences; the arguments of a raw ``<tool_call>``; any object inside prose, the first one first; and an
-object that was cut, closed after its last whole element (a value that was cut in the middle is left out, never
-completed). What a model thinks aloud (``<think>``) is read last, and only where nothing follows it. Raw control
-characters inside strings are accepted; every control character but tab and newline becomes a space, a lone surrogate a
-question mark. Python's dictionaries, trailing commas and comments are not JSON and are not read: the repair asks for
-JSON. Sizes, nesting and the number of readings are bounded; no input raises.
+follows a thought (``<think>``, or only its ``</think>``); what stands in code fences; the arguments of a raw
+``<tool_call>``; any object inside prose, the first one first; and an object that was cut, closed after its last whole
+element (a value that was cut in the middle is left out, never completed). Thoughts are read only where nothing follows
+them. Gives `accepted` for a value that somebody else has decoded.
+
+Raw control characters inside strings are accepted; every ASCII control character but tab and newline becomes a space, a
+lone surrogate a question mark. Of a key given twice the last one holds. NaN and infinite numbers are refused. Python's
+dictionaries, comments and trailing commas are not JSON: the first two are not read, so that a repair asks for JSON; a
+comma at an object's end reads as if the object had been cut there.
+
+No input raises. Sizes, nesting and the number of readings are bounded, and the work grows with the text's length: no
+regular expression is used here, because a hostile text makes those slow.
 """
 
 import json
-import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NoReturn, TypeAlias, Union
+from math import isfinite
+from string import ascii_letters
+from typing import TypeAlias, Union
 
 MAX_CHARS = 400_000
 MAX_DEPTH = 64
 _MAX_STARTS = 24
 _MAX_CUTS = 8
 _MAX_CLOSED = 3  # objects looked at for a place to cut: each costs a walk through the rest of the text
-_FENCE = re.compile(r"```[A-Za-z]*\s*\n?(.*?)```", re.DOTALL)
-_THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
-_TOOL_CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
+_THOUGHT = "</think>"
+_CALL, _CALLED = "<tool_call>", "</tool_call>"
+_FENCE = "```"
 _CONTROL = {code: " " for code in range(32) if chr(code) not in "\t\n"} | {127: " "}
 _CLOSING = {"{": "}", "[": "]"}
 
@@ -41,26 +49,35 @@ def readings(text: str) -> Iterator[Reading]:
     """Give the ways ``text`` can be read as JSON, best first; none when there is none or it is too long."""
     if len(text) > MAX_CHARS:
         return
-    said = _THOUGHT.sub("", text, count=1)
-    yield from _readings(said if said.strip() else text)
+    yield from _whole(text)
+    said = _said(text)
+    if said is not text:
+        yield from _whole(said)
+    for fenced in said.split(_FENCE, 2 * _MAX_STARTS)[1::2]:
+        yield from _whole(fenced.lstrip(ascii_letters))
+    for called in said.split(_CALL, _MAX_STARTS)[1:]:
+        yield from _arguments(called.partition(_CALLED)[0])
+    yield from _inside(said)
 
 
-def _readings(text: str) -> Iterator[Reading]:
-    yield from _whole(text.strip())
-    for fenced in _FENCE.findall(text)[:_MAX_STARTS]:
-        yield from _whole(fenced.strip())
-    for called in _TOOL_CALL.findall(text)[:_MAX_STARTS]:
-        yield from _arguments(called.strip())
-    yield from _inside(text)
+def accepted(value: Json, *, whole: bool = True) -> Iterator[Reading]:
+    """Give the reading of a decoded value; none where it is nested too deeply or holds a number that JSON has not."""
+    if _is_sound(value):
+        yield Reading(_cleaned(value), whole)
 
 
-def _whole(text: str) -> Iterator[Reading]:
+def _said(text: str) -> str:
+    """Return what follows a thought; the whole text where there is no thought, or nothing after it."""
+    _, closed, said = text.partition(_THOUGHT)
+    return said if closed and said.strip() else text
+
+
+def _whole(text: str, *, whole: bool = True) -> Iterator[Reading]:
     try:
-        value = _decode(text)
+        value = _DECODER.decode(text.strip())
     except (ValueError, RecursionError):
         return
-    if _shallow(value):
-        yield Reading(cleaned(value), whole=True)
+    yield from accepted(value, whole=whole)
 
 
 def _arguments(text: str) -> Iterator[Reading]:
@@ -69,7 +86,7 @@ def _arguments(text: str) -> Iterator[Reading]:
         if isinstance(reading.value, dict) and "arguments" in reading.value:
             arguments = reading.value["arguments"]
             if isinstance(arguments, str):  # some models write the object as a string of JSON
-                yield from _whole(arguments)
+                yield from _whole(arguments, whole=reading.whole)
             else:
                 yield Reading(arguments, reading.whole)
 
@@ -81,30 +98,29 @@ def _inside(text: str) -> Iterator[Reading]:
         if at < 0:
             return
         try:
-            value, end = _raw_decode(text, at)
+            value, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
-            closed = list(_closed(text[at:])) if left else []
-            yield from closed
-            if closed:
+            was_cut = False
+            for reading in _closed(text[at:]) if left else ():
+                was_cut = True
+                yield reading
+            if was_cut:
                 return
             left, end = max(0, left - 1), at + 1
         else:
-            if _shallow(value):
-                yield Reading(cleaned(value), whole=True)
+            yield from accepted(value)
         at = text.find("{", end)
 
 
 def _closed(text: str) -> Iterator[Reading]:
     """Read an object that was cut: closed at its end if it may end there, else after its last whole elements."""
-    cuts = _places_to_cut(text)
-    for end, stack in reversed(cuts[-_MAX_CUTS:]):
-        for reading in _whole(text[:end] + "".join(_CLOSING[c] for c in reversed(stack))):
-            yield Reading(reading.value, whole=False)
+    for end, stack in reversed(_places_to_cut(text)):
+        yield from _whole(text[:end] + "".join(_CLOSING[c] for c in reversed(stack)), whole=False)
 
 
-def _places_to_cut(text: str) -> list[tuple[int, str]]:
-    """Return where an element has just ended (before a comma, after a bracket), with the brackets open there."""
-    places: list[tuple[int, str]] = []
+def _places_to_cut(text: str) -> deque[tuple[int, str]]:
+    """Return the last places where an element ended (before a comma, after a bracket), with the brackets open there."""
+    places: deque[tuple[int, str]] = deque(maxlen=_MAX_CUTS)
     stack, quoted, escaped = "", False, False
     for position, char in enumerate(text):
         if quoted:
@@ -121,33 +137,21 @@ def _places_to_cut(text: str) -> list[tuple[int, str]]:
     return places
 
 
-def _shallow(value: Json, depth: int = 0) -> bool:
-    if depth > MAX_DEPTH:
+def _is_sound(value: Json, depth: int = 0) -> bool:
+    if depth > MAX_DEPTH or (isinstance(value, float) and not isfinite(value)):
         return False
-    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    return all(_shallow(item, depth + 1) for item in inner)
+    inner: Iterable[Json] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(_is_sound(item, depth + 1) for item in inner)
 
 
-def cleaned(value: Json) -> Json:
+def _cleaned(value: Json) -> Json:
     """Return a JSON value whose texts hold no control characters and can be UTF-8."""
     if isinstance(value, str):
         text = value.translate(_CONTROL)
         return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
-        return {str(cleaned(key)): cleaned(item) for key, item in value.items()}
-    return [cleaned(item) for item in value] if isinstance(value, list) else value
+        return {str(_cleaned(key)): _cleaned(item) for key, item in value.items()}
+    return [_cleaned(item) for item in value] if isinstance(value, list) else value
 
 
-def _decode(text: str) -> Json:
-    return _DECODER.decode(text)
-
-
-def _raw_decode(text: str, at: int) -> tuple[Json, int]:
-    return _DECODER.raw_decode(text, at)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(strict=False)

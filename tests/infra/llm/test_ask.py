@@ -121,7 +121,7 @@ async def test_after_one_repair_it_is_unreadable() -> None:
     assert (failed.value.task, failed.value.problem) == ("route", "the reply held no JSON object")
     assert str(failed.value) == (
         "the model's reply to 'route' could not be read, nor could its repair: the reply held no JSON object; "
-        "a larger model (DOCMIND_VLLM__MODEL) or DOCMIND_BACKEND=engine may help"
+        "a larger model or DOCMIND_BACKEND=engine may help"
     )
 
 

@@ -1,6 +1,7 @@
 """Reading hostile replies as JSON."""
 
 import json
+from collections import deque
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def test_the_worst_texts_cost_a_few_walks_through_them(piece: str, monkeypatch: 
     walks = 0
     places = parse._places_to_cut
 
-    def counted(text: str) -> list[tuple[int, str]]:
+    def counted(text: str) -> deque[tuple[int, str]]:
         nonlocal walks
         walks += 1
         return places(text)
