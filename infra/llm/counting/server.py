@@ -1,9 +1,9 @@
 """Asking a server how many tokens a prompt has: the requests and what their answers mean, without sending any.
 
 Gives `ServerTokens.count`, as steps (`infra.llm.counting.steps`). Counts are remembered by content. vLLM and the
-embedded engine count at ``/tokenize``. llama.cpp renders at ``/apply-template`` and tokenizes at ``/tokenize``, ``add_special`` and
-``parse_special`` as its chat completions do (its ``tools/server``: ``handle_completions_impl`` calls
-``tokenize_input_prompts(vocab, mctx, prompt, true, true)``). A server without these paths is asked again after
+embedded engine count at ``/tokenize``. llama.cpp renders at ``/apply-template`` and tokenizes at ``/tokenize``,
+``add_special`` and ``parse_special`` as its chat completions do (its ``tools/server``: ``handle_completions_impl``
+calls ``tokenize_input_prompts(vocab, mctx, prompt, true, true)``). A server without these paths is asked again after
 `AGAIN_SECONDS`. Size and time of an answer are bounded by `infra.llm.bounds`; HTTP errors other than "there is no such
 path" come out as httpx2 raises them.
 """
