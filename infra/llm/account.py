@@ -82,6 +82,11 @@ class Desk:
         """What the server can do: as it said, corrected by what was seen."""
         return self.learned.over(self.backend.abilities)
 
+    @property
+    def streams(self) -> bool:
+        """Whether replies come as streams: in process there is no silence to notice, and each piece costs half a ms."""
+        return self.backend.name != "engine"
+
     @contextmanager
     def asking(self) -> Generator[None]:
         """Run one request: refused while the server is left alone; its failures become ours and are told the breaker.

@@ -149,7 +149,7 @@ class GuardedChat(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         ask, scope = Ask.of(messages, stop, kwargs), self._scope or scope_of_run(run_manager)
-        if ask.is_streamed:
+        if ask.is_streamed and self._desk.streams:
             return assembled(self._answer(scope, ask, GuardedChat._send_streamed))
         return self._answer(scope, ask, GuardedChat._send)
 
@@ -161,7 +161,7 @@ class GuardedChat(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         ask, scope = Ask.of(messages, stop, kwargs), self._scope or scope_of_run(run_manager)
-        if ask.is_streamed:
+        if ask.is_streamed and self._desk.streams:
             return assembled(await self._aanswer(scope, ask, GuardedChat._asend_streamed))
         return await self._aanswer(scope, ask, GuardedChat._asend)
 
