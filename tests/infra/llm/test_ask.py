@@ -1,10 +1,15 @@
 """Asking for a value: what goes out, which hostile replies are read, and what a repair says."""
 
+import json
 from typing import Any, Literal
 
+import httpx2
 import pytest
-from langchain_core.language_models import FakeMessagesListChatModel
-from langchain_core.messages import AIMessage, HumanMessage, InvalidToolCall, SystemMessage
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.language_models import BaseChatModel, FakeMessagesListChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, InvalidToolCall, SystemMessage
+from langchain_core.outputs import ChatResult
 from pydantic import BaseModel, Field
 
 from infra.errors import BackendError, BudgetExceeded
@@ -15,8 +20,6 @@ from tests.infra.llm.bench import bench
 
 PROMPT = [SystemMessage("be true"), HumanMessage("<question>\nwho?\n</question>\n\nAnswer.")]
 GOOD = '{"kind": "lookup", "note": "n"}'
-
-
 NO_JSON = "the reply held no JSON object"
 
 
@@ -25,6 +28,26 @@ class Choice(BaseModel):
 
     kind: Literal["direct", "lookup"]
     note: str = Field(default="", description="anything")
+
+
+class Keeps(FakeMessagesListChatModel):
+    """Keeps what it is asked."""
+
+    asked: list[list[BaseMessage]] = []  # noqa: RUF012 - a pydantic field, copied for each instance
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        self.asked.append(messages)
+        return super()._generate(messages, *args, **kwargs)
+
+
+def speaks(*said: AIMessage) -> BaseChatModel:
+    """Return a model that says these messages in turn."""
+    return FakeMessagesListChatModel(responses=list[BaseMessage](said))
+
+
+def unread(args: str) -> InvalidToolCall:
+    """Return a call that the client could not read."""
+    return InvalidToolCall(type="invalid_tool_call", name="route", args=args, id="1", error="?")
 
 
 async def choose(*script: Said | str) -> tuple[Reply[Choice], list[dict[str, Any]]]:
@@ -189,13 +212,78 @@ async def test_what_stands_before_the_value_is_passed_over(raw: str) -> None:
     assert (reply.value, len(sent)) == (Choice(kind="lookup", note="n"), 1)
 
 
-async def test_arguments_that_the_client_could_not_read_are_read_here() -> None:
-    cut = InvalidToolCall(
-        type="invalid_tool_call", name="route", args='{"kind": "lookup", "note": "n", "x": "cu', id="1", error="cut"
-    )
-    chat = FakeMessagesListChatModel(responses=[AIMessage("", invalid_tool_calls=[cut])])
-    reply = await Asker(chat).ask(PROMPT, Choice, task="route")
+@pytest.mark.parametrize(
+    "said",
+    [
+        AIMessage([{"type": "text", "text": GOOD[:12]}, {"type": "image", "url": "x"}, GOOD[12:]]),
+        AIMessage("", invalid_tool_calls=[unread(f"so: {GOOD}")]),
+        AIMessage("?", tool_calls=[{"name": "f", "args": {"kind": "lookup", "note": "n"}, "id": "1"}]),
+        AIMessage(GOOD, tool_calls=[{"name": "f", "args": {"kind": "neither"}, "id": "1"}]),
+    ],
+    ids=["a list of parts", "a call the client could not read", "a call and words", "a wrong call and good words"],
+)
+async def test_the_value_is_read_wherever_it_stands_in_the_message(said: AIMessage) -> None:
+    reply = await Asker(speaks(said)).ask(PROMPT, Choice, task="route")
+    assert (reply.value, reply.repaired) == (Choice(kind="lookup", note="n"), False)
+
+
+async def test_a_call_that_was_cut_is_read_up_to_there() -> None:
+    cut = AIMessage("", invalid_tool_calls=[unread('{"kind": "lookup", "note": "n", "x": "cu')])
+    reply = await Asker(speaks(cut)).ask(PROMPT, Choice, task="route")
     assert (reply.value, reply.repaired) == (Choice(kind="lookup", note="n"), True)
+
+
+async def test_a_schema_sent_back_in_place_of_a_value_is_refused() -> None:
+    echoed = json.dumps(response_format(Choice, "route")["json_schema"]["schema"])
+    reply, sent = await choose(echoed, GOOD)
+    assert (reply.repaired, len(sent)) == (True, 2)
+
+
+async def test_a_call_that_cannot_be_read_is_shown_back() -> None:
+    chat = Keeps(responses=[AIMessage("", invalid_tool_calls=[unread("{kind: \ud800 lookup")]), AIMessage(GOOD)])
+    assert (await Asker(chat).ask(PROMPT, Choice, task="route")).repaired
+    assert chat.asked[1][-2].text == "{kind: lookup"
+    assert f"({NO_JSON})" in chat.asked[1][-1].text
+
+
+@pytest.mark.parametrize("said", ["no", Said("no", status=400), Said(error=httpx2.ConnectError("no"))])
+async def test_rules_that_fail_leave_the_reply_unreadable(said: Said | str) -> None:
+    failing = bench(lambda _: said)
+    with pytest.raises(UnreadableReply, match=NO_JSON):
+        await Asker(bench(["no", "no"]).chat, failing.chat).ask(PROMPT, Choice, task="route")
+
+
+async def test_rules_whose_window_is_too_small_leave_the_reply_unreadable() -> None:
+    narrow = bench([GOOD], window=64)
+    with pytest.raises(UnreadableReply) as failed:
+        await Asker(bench(["no", "no"]).chat, narrow.chat).ask(PROMPT, Choice, task="route")
+    assert isinstance(failed.value.__cause__, BudgetExceeded)
+
+
+async def test_what_needs_no_repair_is_not_remarked_on_and_asks_no_rules() -> None:
+    rules, told = bench([]), list[tuple[str, str]]()
+    asker = Asker(bench([GOOD]).chat, rules.chat, lambda *remark: told.append(remark))
+    assert (await asker.ask(PROMPT, Choice, task="route")).source == "model"
+    assert (told, rules.server.chats) == ([], [])
+
+
+async def test_a_remark_is_one_short_line_whatever_the_model_said() -> None:
+    told: list[tuple[str, str]] = []
+    hostile = json.dumps({"kind": "x\n\x1b[31m" * 5_000, "note": ["\u2028"] * 5_000})
+    with pytest.raises(UnreadableReply):
+        await Asker(speaks(AIMessage(hostile)), None, lambda *remark: told.append(remark)).ask(
+            PROMPT, Choice, task="route"
+        )
+    assert [kind for kind, _ in told] == ["repair", "fallback"]
+    assert all(detail.isprintable() and len(detail) <= 310 for _, detail in told)
+
+
+@settings(max_examples=50)
+@given(st.text(st.characters(exclude_categories=[]), max_size=200), st.booleans())
+async def test_any_reply_is_read_or_refused(said: str, called: bool) -> None:
+    message = AIMessage("", invalid_tool_calls=[unread(said)]) if called else AIMessage(said)
+    with pytest.raises(UnreadableReply):
+        await Asker(speaks(message)).ask(PROMPT, Choice, task="route")
 
 
 async def test_a_lone_surrogate_in_a_value_becomes_a_question_mark() -> None:

@@ -1,7 +1,6 @@
 """Reading hostile replies as JSON."""
 
 import json
-from collections import deque
 from typing import Any
 
 import pytest
@@ -9,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.llm import parse
-from infra.llm.parse import MAX_CHARS, Reading, readings
+from infra.llm.parse import MAX_CHARS, Reading, accepted, readings
 
 ANSWER = {"kind": "lookup", "steps": [{"id": "q1"}]}
 TEXT = json.dumps(ANSWER)
+TAGS = ["<tool_call>", "</tool_call>", "<think>", "</think>", '"arguments":']
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cc", "Cs"])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('abc{}[]",', max_size=5), inner, max_size=3),
@@ -36,6 +36,16 @@ def first(text: str) -> Any:
         f"<think>maybe {{this}} or [that]</think>\n{TEXT}",
         f'<tool_call>\n{{"name": "plan", "arguments": {TEXT}}}\n</tool_call>',
         f'<tool_call>{{"name": "plan", "arguments": {TEXT}}}',
+        f'<tool_call>{{"name": "plan", "arguments": {json.dumps(TEXT)}}}</tool_call>',
+        f'<tool_call>{{"name": "a", "arguments": {{}}}}</tool_call><tool_call>{{"name": "b", "arguments": {TEXT}}}',
+        f"```json {TEXT}```",
+        f"```json\n{TEXT}",
+        f"```python\n{{}}\n```\nand\n```json\n{TEXT}\n```",
+        f"maybe {{this}} or {{}}</think>{TEXT}",
+        f"<think>{TEXT}",
+        f"<think>{TEXT}</think>\n",
+        f"\ufeff{TEXT}",
+        f"[{TEXT}]",
         TEXT + TEXT,
     ],
 )
@@ -48,6 +58,27 @@ def test_raw_control_characters_become_spaces_but_tabs_and_newlines_stay() -> No
     assert first('{"a\\u0007": "\\u001b\\u0000ok"}') == {"a ": "  ok"}
 
 
+@pytest.mark.parametrize("raw", ['{"a": "x\ud83dy", "\ud800": 1}', r'{"a": "x\ud83dy", "\ud800": 1}'])
+def test_a_lone_surrogate_becomes_a_question_mark(raw: str) -> None:
+    assert first(raw) == {"a": "x?y", "?": 1}
+    assert first(r'{"a": "\ud83d\ude00"}') == {"a": "\U0001f600"}
+
+
+def test_the_first_of_several_objects_comes_first_and_of_a_key_given_twice_the_last_one_holds() -> None:
+    assert [r.value for r in readings('One {"a": 1} or {"a": 2}?')] == [{"a": 1}, {"a": 2}]
+    assert first('{"a": 1, "a": 2}') == {"a": 2}
+
+
+def test_what_follows_a_thought_is_read_and_not_the_thought() -> None:
+    assert [r.value for r in readings('<think>{"a": 1}</think> so {"a": 2}')] == [{"a": 2}]
+    assert first('{"a": "say </think> {}"}') == {"a": "say </think> {}"}
+
+
+def test_a_comma_at_the_end_reads_as_a_cut_and_what_python_prints_is_not_read() -> None:
+    assert list(readings('{"a": 1,}')) == [Reading({"a": 1}, whole=False)]
+    assert list(readings("{'a': 1, 'b': True}")) == []
+
+
 @pytest.mark.parametrize(
     ("cut", "kept"),
     [
@@ -58,6 +89,7 @@ def test_raw_control_characters_become_spaces_but_tabs_and_newlines_stay() -> No
         ('Sure: {"a": "x, {y}", "b": tr', {"a": "x, {y}"}),
         ('```json\n{"a": "q\\"u, o", "b": [1, 2', {"a": 'q"u, o', "b": [1]}),
         ('<tool_call>{"name": "f", "arguments": {"a": 1, "b": "ha', {"a": 1}),
+        ('<tool_call>{"arguments": "{\\"a\\": 1}", "name": "f', {"a": 1}),
     ],
 )
 def test_a_cut_object_keeps_its_whole_elements_only(cut: str, kept: dict[str, Any]) -> None:
@@ -73,7 +105,22 @@ def test_an_object_inside_a_cut_one_is_not_taken_for_it() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "   ", "no json here", "{", "{{{{", "NaN", '{"a": NaN}', '{"a": Infinity}', '{"a": ' + "9" * 5_000 + "}"],
+    [
+        "",
+        "   ",
+        "no json here",
+        "{",
+        "{{{{",
+        "NaN",
+        '{"a": NaN}',
+        '{"a": -Infinity}',
+        '{"a": 1e999}',
+        '{"a": ' + "9" * 5_000 + "}",
+        "<think>never mind",
+        "<think></think>",
+        "<tool_call></tool_call>",
+        '<tool_call>{"arguments": "{no',
+    ],
 )
 def test_what_is_no_json_has_no_readings(text: str) -> None:
     assert list(readings(text)) == []
@@ -81,9 +128,66 @@ def test_what_is_no_json_has_no_readings(text: str) -> None:
 
 def test_sizes_and_nesting_are_bounded() -> None:
     assert list(readings('{"a": "' + "x" * MAX_CHARS + '"}')) == []
+    assert list(readings("{}" * 5_000_000)) == []
     for deep in ("[" * 100_000 + "]" * 100_000, '{"a":' * 1_000 + "1" + "}" * 1_000, '{"a":[' * 5_000, "{" * 50_000):
         assert not [reading for reading in readings(deep) if reading.whole]
     assert len(list(readings("{} " * 1_000))) <= 30
+
+
+def test_a_value_decoded_elsewhere_is_held_to_the_same_rules() -> None:
+    deep: Any = {}
+    for _ in range(800):
+        deep = {"a": deep}
+    assert list(accepted(deep)) == list(accepted({"a": float("nan")})) == list(accepted([float("inf")])) == []
+    assert list(accepted({"a": "x\x00\ud800"})) == [Reading({"a": "x ?"}, whole=True)]
+
+
+class CountingDecoder(json.JSONDecoder):
+    """Counts the characters it is given to read."""
+
+    def __init__(self) -> None:
+        super().__init__(strict=False)
+        self.chars = 0
+
+    def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
+        self.chars += len(s) - idx
+        return super().raw_decode(s, idx)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *["{", "[", '"', "{}", '{"', "[{", '{"a":', '{"a":1,', '{"a":[1],', '{"a":"}', "{'a':1},", "\\", "\ud800"],
+        *[
+            "<tool_call>",
+            "<tool_call>{",
+            '<tool_call>{"a":1,',
+            '<tool_call>{"arguments":1}',
+            "</tool_call>",
+            "<think>",
+            "</think>",
+            "</think>{",
+        ],
+        *["```", "```{", "``` ", "```a", '```{"a":1,'],
+    ],
+)
+def test_the_work_on_a_hostile_text_grows_with_its_length_only(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[int] = []
+
+    def places_to_cut(text: str, walk: Any = parse._places_to_cut) -> Any:
+        walked.append(len(text))
+        return walk(text)
+
+    decoder = CountingDecoder()
+    monkeypatch.setattr(parse, "_DECODER", decoder)
+    monkeypatch.setattr(parse, "_places_to_cut", places_to_cut)
+    for text in (piece * (MAX_CHARS // len(piece)), f"{piece}{' ' * 200_000}", f"{piece}{'a' * 200_000}"):
+        decoder.chars = 0
+        walked.clear()
+        found = list(readings(text))
+        assert len(found) <= 600
+        assert decoder.chars <= 120 * len(text)
+        assert sum(walked) <= 12 * len(text)
 
 
 @settings(max_examples=50)
@@ -102,22 +206,17 @@ def test_a_cut_at_any_place_never_raises_and_never_completes_a_value(value: dict
 
 
 @settings(max_examples=50)
-@given(st.lists(st.sampled_from([*'{}[]",:\\ab1\x00\n', "<tool_call>", "```", '{"a":', "é"]), max_size=80))
+@given(st.lists(st.sampled_from([*'{}[]",:\\ab1\x00\n\ud800', *TAGS, "```", '{"a":', "é"]), max_size=80))
 def test_no_text_raises(pieces: list[str]) -> None:
     assert len(list(readings("".join(pieces)))) < 1_000
 
 
-@pytest.mark.parametrize("piece", ["{", "[", '"', '{"a":', "<tool_call>", "```", "<think>", '{"a": [1, '])
-def test_the_worst_texts_cost_a_few_walks_through_them(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    walks = 0
-    places = parse._places_to_cut
-
-    def counted(text: str) -> deque[tuple[int, str]]:
-        nonlocal walks
-        walks += 1
-        return places(text)
-
-    monkeypatch.setattr(parse, "_places_to_cut", counted)
-    found = list(parse.readings(piece * (parse.MAX_CHARS // len(piece))))
-    assert walks <= 3 * 3
-    assert len(found) <= 100
+@settings(max_examples=50)
+@given(
+    st.text(st.characters(exclude_categories=[]), max_size=200)
+    | st.binary(max_size=200).map(lambda b: b.decode("latin-1"))
+)
+def test_any_text_is_read_or_refused_and_what_is_read_can_be_sent(text: str) -> None:
+    for shape in (text, json.dumps({"a": text}), f'{{"a": "{text}", "b": 1', f"<tool_call>{text}", f"<think>{text}"):
+        for reading in readings(shape):
+            json.dumps(reading.value, ensure_ascii=False).encode()
