@@ -1,10 +1,11 @@
 """The planner: a compound question becomes sub-questions, with what each depends on."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
-from agents.common import SYSTEM, question_block
+from agents.common import MAX_ADDED_CHARS, SYSTEM, Texts, Written, question_block
 from infra.llm.ask import Asker, UnreadableReply
 from infra.llm.prompt import load, render
 
@@ -12,20 +13,20 @@ PROMPT = load(Path(__file__).parent / "prompts" / "planner.md")
 MAX_STEPS = 3
 
 
-class Step(BaseModel):
+class Step(Written):
     """One sub-question."""
 
-    model_config = ConfigDict(frozen=True)
-
     id: str = Field(description="q1, q2, ...")
-    question: str = Field(min_length=1, description="a question that stands alone")
-    needs: list[str] = Field(default_factory=list[str], description="ids of the steps whose answer this one needs")
+    question: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
+        min_length=1, description="a question that stands alone"
+    )
+    needs: Texts = Field(default_factory=list[str], description="ids of the steps whose answer this one needs")
 
 
-class Plan(BaseModel):
+class Plan(Written):
     """The sub-questions of one question."""
 
-    model_config = ConfigDict(frozen=True, title="plan")
+    model_config = ConfigDict(title="plan")
 
     steps: list[Step] = Field(min_length=1, description="1 to 3 sub-questions")
 
@@ -36,12 +37,14 @@ def single(question: str) -> Plan:
 
 
 async def plan(question: str, asker: Asker) -> Plan:
-    """Split ``question``; an unreadable plan becomes a single step."""
+    """Split ``question``; a plan that cannot be read, or is far longer than what was asked, becomes a single step."""
     try:
         reply = await asker.ask(render(PROMPT, system=SYSTEM, blocks=[question_block(question)]), Plan, task="plan")
     except UnreadableReply:
         return single(question)
-    return sound(reply.value)
+    chosen = sound(reply.value)
+    longest = len(question) + MAX_ADDED_CHARS
+    return chosen if all(len(step.question) <= longest for step in chosen.steps) else single(question)
 
 
 def sound(chosen: Plan) -> Plan:
@@ -52,6 +55,6 @@ def sound(chosen: Plan) -> Plan:
     sound: list[Step] = []
     for n, step in enumerate(steps, start=1):
         needs = [renamed[i] for i in dict.fromkeys(step.needs) if renamed.get(i) in earlier]
-        sound.append(Step(id=f"q{n}", question=step.question.strip(), needs=needs))
+        sound.append(Step(id=f"q{n}", question=step.question, needs=needs))
         earlier.append(f"q{n}")
     return Plan(steps=sound)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents.common import SYSTEM, question_block
+from agents.common import MAX_ADDED_CHARS, SYSTEM, Written, question_block
 from infra.llm.ask import Asker, UnreadableReply
 from infra.llm.prompt import load, render
 from infra.text.blocks import block
@@ -52,10 +52,10 @@ class Route(BaseModel):
     reply: str = ""
 
 
-class Choice(BaseModel):
+class Choice(Written):
     """What the model decides."""
 
-    model_config = ConfigDict(frozen=True, title="route")
+    model_config = ConfigDict(title="route")
 
     kind: Literal["lookup", "compound"] = Field(description="lookup: one search; compound: several searches")
     question: str = Field(description="the question in a form that stands without the conversation")
@@ -72,8 +72,12 @@ async def route(question: str, history: Sequence[Turn], asker: Asker) -> Route:
         reply = await asker.ask(render(PROMPT, system=SYSTEM, blocks=blocks), Choice, task="route")
     except UnreadableReply:
         return Route(kind="lookup", question=question)
-    standalone = reply.value.question.strip() if history else ""  # without a conversation there is nothing to add
-    return Route(kind=reply.value.kind, question=standalone or question)
+    return Route(kind=reply.value.kind, question=_standalone(reply.value.question.strip(), question, history))
+
+
+def _standalone(wording: str, question: str, history: Sequence[Turn]) -> str:
+    """Return the model's wording where there is a conversation to complete the question from, and it is no essay."""
+    return wording if wording and history and len(wording) <= len(question) + MAX_ADDED_CHARS else question
 
 
 def _one_line(text: str) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 from langchain_core.messages import BaseMessage
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from agents.common import SYSTEM, question_block, source_blocks
+from agents.common import SYSTEM, Texts, Written, listed, question_block, source_blocks
 from agents.planner import Plan
 from infra.llm.ask import Asker, UnreadableReply
 from infra.llm.prompt import Template, load, render
@@ -17,6 +17,8 @@ from tools.evidence import Evidence
 
 PROMPT = load(Path(__file__).parent / "prompts" / "synthesizer.md")
 MAX_CLAIMS = 12
+MAX_CLAIM_CHARS = 4_000
+"""No sentence is longer, nor is a passage of 200 tokens."""
 
 
 def _bare(mark: str) -> str:
@@ -26,30 +28,37 @@ def _bare(mark: str) -> str:
 Mark = Annotated[str, AfterValidator(_bare)]
 
 
-class Claim(BaseModel):
+class Claim(Written):
     """One sentence of an answer, the marks of the passages it rests on, and their words."""
 
-    model_config = ConfigDict(frozen=True)
-
     text: str = Field(description="one sentence")
-    marks: list[Mark] = Field(description="ids of the sources it rests on, such as E1")
-    quotes: list[str] = Field(
+    marks: Annotated[list[Mark], BeforeValidator(listed)] = Field(
+        description="ids of the sources it rests on, such as E1"
+    )
+    quotes: Texts = Field(
         default_factory=list[str],
         description="for each mark the exact words that carry the sentence; empty when it is itself copied",
     )
 
 
-class Draft(BaseModel):
+class Draft(Written):
     """An answer before it is checked."""
 
-    model_config = ConfigDict(frozen=True, title="draft")
+    model_config = ConfigDict(title="draft")
 
     claims: list[Claim] = Field(description="the answer, sentence by sentence; empty when the sources do not hold it")
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What synthesizer and validator work on: the question, its parts, the evidence, and how many documents to cite."""
+    """What synthesizer and validator work on.
+
+    Attributes:
+        question: in its standalone form.
+        plan: its parts; one step where it has none.
+        evidence: what was found for all parts.
+        max_documents: how many documents the answer to one part may cite.
+    """
 
     question: str
     plan: Plan
@@ -74,16 +83,16 @@ async def draft(case: Case, asker: Asker, *, objections: Sequence[str] = ()) -> 
         reply = await asker.ask(case_messages(PROMPT, case, *notes), Draft, task="draft")
     except UnreadableReply:
         return Draft(claims=[])
-    claims = [claim for claim in reply.value.claims if claim.text.strip()][:MAX_CLAIMS]
+    claims = [claim for claim in reply.value.claims if 0 < len(claim.text.strip()) <= MAX_CLAIM_CHARS][:MAX_CLAIMS]
     return Draft(claims=_within(claims, case))
 
 
 def _within(claims: Sequence[Claim], case: Case) -> list[Claim]:
-    """Take out the marks of documents beyond the first ``max_documents``, and the claims that lose all of theirs.
+    """Take out the marks of documents beyond ``max_documents`` for each part, and the claims that lose all of theirs.
 
-    Each part of a question may have a document of its own, however many parts there are.
+    The parts are counted together: what one leaves free another may use, for a passage may serve several.
     """
-    most = max(case.max_documents, len(case.plan.steps))
+    most = case.max_documents * len(case.plan.steps)
     doc_of = {e.label: e.passage.doc for e in case.evidence}
     cited = [doc_of[mark] for claim in claims for mark in claim.marks if mark in doc_of]
     beyond = set(list(dict.fromkeys(cited))[most:])

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agents.common import Written
 from agents.synthesizer import Case, Claim, Draft, case_messages
 from infra.llm.ask import Asker, UnreadableReply
+from infra.llm.failures import one_line
 from infra.llm.prompt import load
 from infra.text.blocks import block
 from infra.text.sentences import split_sentences
@@ -21,20 +23,18 @@ from tools.evidence import Passage
 PROMPT = load(Path(__file__).parent / "prompts" / "validator.md")
 
 
-class Judgement(BaseModel):
+class Judgement(Written):
     """Whether one claim follows from its sources."""
-
-    model_config = ConfigDict(frozen=True)
 
     claim: str = Field(description="the claim's id")
     supported: bool = Field(description="true only if the marked sources say so")
     reason: str = Field(default="", description="a few words")
 
 
-class Judgements(BaseModel):
+class Judgements(Written):
     """The judgements of a draft's claims."""
 
-    model_config = ConfigDict(frozen=True, title="judge")
+    model_config = ConfigDict(title="judge")
 
     judgements: list[Judgement]
 
@@ -133,7 +133,7 @@ def _objection(item: _Checked, judged: dict[int, Judgement]) -> str | None:
     judgement = judged.get(id(item))
     if judgement is None:
         return "it was not judged"
-    return None if judgement.supported else judgement.reason or "the cited passages do not say so"
+    return None if judgement.supported else one_line(judgement.reason) or "the cited passages do not say so"
 
 
 async def _judge(case: Case, claims: Sequence[_Checked], asker: Asker) -> dict[int, Judgement]:

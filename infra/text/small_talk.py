@@ -35,7 +35,7 @@ _KNOWN: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
 
 def small_talk(message: str) -> Kind | None:
     """Return which kind of small talk ``message`` is; None where it may ask for something."""
-    said = " ".join(message[: 2 * _LONGEST_CHARS].split()).strip(" ?!.,:)")
-    if len(said) > _LONGEST_CHARS:
+    if len(message) > _LONGEST_CHARS:
         return None
+    said = " ".join(message.split()).strip(" ?!.,:)")
     return next((kind for kind, pattern in _KNOWN if pattern.fullmatch(said)), None)

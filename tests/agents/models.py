@@ -3,23 +3,35 @@
 import json
 from typing import Any
 
+from langchain_core.language_models import BaseChatModel
+
+from infra.engine.core import Engine
+from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.llm.ask import Asker
 from infra.llm.backends import build_budget, build_chat, choose
+from infra.llm.endpoint import Transports
 from infra.llm.ledger import Ledger, Scope
-from infra.settings import Settings
+from infra.settings import BackendKind, Settings
 from tests.fakes import ScriptedServer
 from tools.evidence import Evidence, Passage
 
 TEXT = "Ann Miller opened the bakery in May 2021. She sells forty loaves a day."
 
 
-def scripted(*replies: Any) -> tuple[Asker, ScriptedServer]:
-    """Return an asker without rules, of a model that answers in order: strings as they are, values as JSON."""
+def scripted(*replies: Any, rules: bool = False) -> tuple[Asker, ScriptedServer]:
+    """Return an asker of a model that answers in order: strings as they are, values as JSON; with rules if wanted."""
     server = ScriptedServer([r if isinstance(r, str) else json.dumps(r) for r in replies])
-    settings = Settings(backend="vllm")
-    backend = choose(settings, server.transports, server=server.transports)
-    chat = build_chat(backend, settings, Ledger(), build_budget(settings), server.transports)
-    return Asker(chat.scoped(Scope("000001-m", "t", "test"))), server
+    engine = Engine(Settings().engine)
+    inside = Transports(EngineTransport(engine), EngineAsyncTransport(engine))
+    model = _chat("vllm", server.transports)
+    return Asker(model, _chat("engine", inside) if rules else None), server
+
+
+def _chat(name: BackendKind, transports: Transports) -> BaseChatModel:
+    settings = Settings(backend=name)
+    backend = choose(settings, transports, server=transports)
+    chat = build_chat(backend, settings, Ledger(), build_budget(settings), transports)
+    return chat.scoped(Scope("000001-m", "t", "test"))
 
 
 def evidence(text: str = TEXT, doc: str = "ann.txt", label: str = "E1", start: int = 100) -> Evidence:

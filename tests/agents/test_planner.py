@@ -29,6 +29,25 @@ async def test_a_plan_keeps_what_each_step_needs() -> None:
     )
 
 
+async def test_a_plan_in_a_small_models_forms_is_read() -> None:
+    model, server = scripted({"steps": [{"id": 1, "question": " Who? "}, {"id": 2, "question": "When?", "needs": 1}]})
+    assert await plan("Who and when?", model) == Plan(
+        steps=[Step(id="q1", question="Who?"), Step(id="q2", question="When?", needs=["q1"])]
+    )
+    assert len(server.chats) == 1
+
+
+async def test_a_plan_of_blank_questions_becomes_a_single_step() -> None:
+    blank: dict[str, object] = {"steps": [{"id": "q1", "question": " \n "}]}
+    model, _ = scripted(blank, blank)
+    assert await plan("Who and when?", model) == single("Who and when?")
+
+
+async def test_a_plan_far_longer_than_the_question_becomes_a_single_step() -> None:
+    model, _ = scripted({"steps": [{"id": "q1", "question": "Who? " * 300}, {"id": "q2", "question": "When?"}]})
+    assert await plan("Who and when?", model) == single("Who and when?")
+
+
 async def test_a_plan_that_cannot_be_read_becomes_a_single_step() -> None:
     model, _ = scripted("no", "no")
     assert await plan("Who and when?", model) == single("Who and when?")

@@ -43,6 +43,19 @@ async def test_a_models_own_reply_is_never_taken() -> None:
     assert len(server.chats) == 2
 
 
+async def test_an_essay_in_place_of_the_standalone_form_is_not_taken() -> None:
+    model, _ = scripted({"kind": "lookup", "question": "And then? " * 200})
+    chosen = await route("When did she open it?", [Turn("user", "Who is Ann?")], model)
+    assert chosen == Route(kind="lookup", question="When did she open it?")
+
+
+async def test_rules_decide_where_the_model_cannot() -> None:
+    model, server = scripted("garbage", "garbage", rules=True)
+    asked = "When was the bakery opened and who opened it?"
+    assert await route(asked, [], model) == Route(kind="compound", question=asked)
+    assert len(server.chats) == 2
+
+
 async def test_a_decision_that_cannot_be_read_becomes_a_lookup() -> None:
     model, server = scripted("garbage", '{"kind": "neither"}')
     assert await route("Who?", [], model) == Route(kind="lookup", question="Who?")

@@ -1,7 +1,9 @@
 """Drafts: what the prompt holds, and what becomes of a draft nobody can read."""
 
+import pytest
+
 from agents.planner import Plan, Step, single
-from agents.synthesizer import MAX_CLAIMS, Case, Claim, Draft, draft
+from agents.synthesizer import MAX_CLAIM_CHARS, MAX_CLAIMS, Case, Claim, Draft, draft
 from infra.text.blocks import find_blocks
 from tests.agents.models import evidence, scripted
 
@@ -14,6 +16,23 @@ async def test_a_draft_comes_back_as_claims_with_marks() -> None:
     }
     model, _ = scripted(said)
     assert await draft(CASE, model) == Draft(claims=[Claim(text="In May 2021.", marks=["E1"])])
+
+
+async def test_a_draft_in_a_small_models_forms_is_read() -> None:
+    model, server = scripted({"claims": [{"text": "In May 2021.", "marks": "[E1]", "quotes": None}]})
+    assert await draft(CASE, model) == Draft(claims=[Claim(text="In May 2021.", marks=["E1"])])
+    assert len(server.chats) == 1
+
+
+async def test_a_claim_that_is_no_sentence_is_not_taken() -> None:
+    model, _ = scripted({"claims": [{"text": "x" * (MAX_CLAIM_CHARS + 1), "marks": ["E1"]}]})
+    assert await draft(CASE, model) == Draft(claims=[])
+
+
+async def test_rules_draft_where_the_model_cannot() -> None:
+    model, _ = scripted("garbage", "garbage", rules=True)
+    drafted = await draft(CASE, model)
+    assert drafted.claims[0] == Claim(text="Ann Miller opened the bakery in May 2021.", marks=["E1"])
 
 
 async def test_the_prompt_holds_sources_then_question_then_parts_then_objections() -> None:
@@ -61,9 +80,11 @@ async def test_no_more_documents_are_cited_than_allowed() -> None:
     ]
 
 
-async def test_each_part_may_have_a_document_of_its_own() -> None:
-    three = [evidence("Loaves.", f"{n}.txt", f"E{n}") for n in (1, 2, 3)]
-    plan = Plan(steps=[Step(id=f"q{n}", question=f"Who {n}?") for n in (1, 2, 3)])
-    said = {"claims": [{"text": f"Claim {n}.", "marks": [f"E{n}"]} for n in (1, 2, 3)]}
+@pytest.mark.parametrize(("parts", "kept"), [(1, 2), (2, 4), (3, 6)])
+async def test_as_many_documents_are_cited_as_are_allowed_for_each_part(parts: int, kept: int) -> None:
+    found = [evidence("Loaves.", f"{n}.txt", f"E{n}") for n in range(1, 9)]
+    plan = Plan(steps=[Step(id=f"q{n}", question=f"Who {n}?") for n in range(1, parts + 1)])
+    said = {"claims": [{"text": f"Claim {n}.", "marks": [f"E{n}"]} for n in range(1, 9)]}
     model, _ = scripted(said)
-    assert len((await draft(Case("Who?", plan, three, max_documents=2), model)).claims) == 3
+    drafted = await draft(Case("Who?", plan, found, max_documents=2), model)
+    assert [claim.marks for claim in drafted.claims] == [[f"E{n}"] for n in range(1, kept + 1)]

@@ -47,6 +47,21 @@ async def test_a_reworded_claim_is_judged_by_the_model() -> None:
     assert (await verdict_on(claim, no)).rejected == [Rejected(text=claim.text, reason="another month")]
 
 
+async def test_a_judgement_in_a_small_models_forms_is_read() -> None:
+    claim = Claim(text="The bakery has been open since May 2021.", marks=["E1"], quotes=[OPENED])
+    yes = {"judgements": [{"claim": 1, "supported": "true", "reason": None}]}
+    assert len((await verdict_on(claim, yes)).accepted) == 1
+    no = {"judgements": [{"claim": 1, "supported": False, "reason": "a\n" * 999}]}
+    assert len((await verdict_on(claim, no)).rejected[0].reason) <= 240
+
+
+async def test_rules_do_not_judge_in_a_models_place() -> None:
+    claim = Claim(text="Ann Miller opened the bakery in May 2021. She sells forty loaves", marks=["E1"])
+    model, server = scripted("no", "no", rules=True)
+    assert (await validate(CASE, Draft(claims=[claim]), model)).rejected[0].reason == "it was not judged"
+    assert len(server.chats) == 2
+
+
 async def test_a_judgement_that_cannot_be_read_or_is_missing_accepts_nothing() -> None:
     claim = Claim(text="The bakery has been open since May 2021.", marks=["E1"], quotes=[OPENED])
     assert (await verdict_on(claim, "no", "no")).rejected[0].reason == "it was not judged"

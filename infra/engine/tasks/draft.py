@@ -102,7 +102,7 @@ def _documents(rankings: Sequence[Ranking]) -> list[str]:
         first = next(iter(bests.values()), None)
         return [doc for doc, item in bests.items() if first and _is_close(item, first)][:MAX_DOCUMENTS]
     firsts = sorted((best for ranking in rankings if (best := ranking.best())), key=lambda item: -item.score)
-    return list(dict.fromkeys(item.unit.doc for item in firsts))[: max(MAX_DOCUMENTS, len(rankings))]
+    return list(dict.fromkeys(item.unit.doc for item in firsts))
 
 
 def _is_close(item: Scored, first: Scored) -> bool:

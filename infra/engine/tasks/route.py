@@ -1,8 +1,7 @@
 """The ``route`` task: how a question is to be worked on, and its standalone form.
 
-Rules, in plain words: small talk (``infra.text.small_talk``) is direct, with a fixed reply. With a ``<history>`` the
-question is made to stand alone (``ellipsis``). A question whose plan has more than one step is compound; every other
-one is a look-up.
+Rules, in plain words: with a ``<history>`` the question is made to stand alone (``ellipsis``). A question whose plan
+has more than one step is compound; every other one is a look-up. Small talk does not come here.
 """
 
 from typing import Any
@@ -10,29 +9,14 @@ from typing import Any
 from infra.engine.tasks.ellipsis import Turn, standalone
 from infra.engine.tasks.plan import is_compound
 from infra.engine.tasks.task_input import TaskInput
-from infra.text.small_talk import Kind, small_talk
 
-_ABOUT = (
-    "I am DocMind's embedded engine: I work by fixed rules, without a language model. Ask a question about your "
-    "documents and I answer with the sentences that fit it best, quoted word for word, each with its source."
-)
-_REPLIES: dict[Kind, str] = {
-    "greeting": f"Hello. {_ABOUT}",
-    "thanks": "You are welcome.",
-    "goodbye": "Good-bye.",
-    "assent": "All right. Ask when you like.",
-    "about": _ABOUT,
-}
 _SPEAKERS = ("user: ", "assistant: ")
 
 
 def route(task: TaskInput) -> dict[str, Any]:
-    """Return the standalone question, its kind and, for small talk, a reply."""
-    asked = task.question
-    if kind := small_talk(asked):
-        return {"question": asked, "kind": "direct", "reply": _REPLIES[kind]}
-    question = standalone(asked, _turns(task))
-    return {"question": question, "kind": "compound" if is_compound(question) else "lookup", "reply": ""}
+    """Return the standalone question and its kind."""
+    question = standalone(task.question, _turns(task))
+    return {"question": question, "kind": "compound" if is_compound(question) else "lookup"}
 
 
 def _turns(task: TaskInput) -> list[Turn]:

@@ -7,7 +7,7 @@ from infra.text.blocks import Block, block
 def test_every_published_task_answers_an_empty_call():
     empty = TaskInput([], 100, {})
     assert {name: task(empty) for name, task in TASKS.items()} == {
-        "route": {"question": "", "kind": "lookup", "reply": ""},
+        "route": {"question": "", "kind": "lookup"},
         "plan": {"steps": [{"id": "q1", "question": "", "needs": []}]},
         "draft": {"claims": []},
         "judge": {"judgements": []},
