@@ -57,7 +57,7 @@ class Case:
         question: in its standalone form.
         plan: its parts; one step where it has none.
         evidence: what was found for all parts.
-        max_documents: how many documents the answer to one part may cite.
+        max_documents: how many documents an answer may cite; at least one for each part.
     """
 
     question: str
@@ -88,11 +88,11 @@ async def draft(case: Case, asker: Asker, *, objections: Sequence[str] = ()) -> 
 
 
 def _within(claims: Sequence[Claim], case: Case) -> list[Claim]:
-    """Take out the marks of documents beyond ``max_documents`` for each part, and the claims that lose all of theirs.
+    """Take out the marks of documents beyond the first ``max_documents``, and the claims that lose all of theirs.
 
-    The parts are counted together: what one leaves free another may use, for a passage may serve several.
+    Each part of a question may have a document of its own, however many parts there are.
     """
-    most = case.max_documents * len(case.plan.steps)
+    most = max(case.max_documents, len(case.plan.steps))
     doc_of = {e.label: e.passage.doc for e in case.evidence}
     cited = [doc_of[mark] for claim in claims for mark in claim.marks if mark in doc_of]
     beyond = set(list(dict.fromkeys(cited))[most:])

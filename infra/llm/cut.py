@@ -6,6 +6,7 @@ message or sentence; where there is none, to white space. Only the text around t
 any length is cut with a handful of counts. Which text is cut, and how much of it may stay, is `infra.llm.shorten`'s.
 """
 
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ OVERLAP_SHARE = 2_048 / 131_072
 """Of the window: first 20K and last 100K tokens at 128K, with 2,048 of overlap (the specification's figures)."""
 MARKER_TOKENS = 32
 """Room for the marker, at most 40 bytes or so."""
-MAX_COUNTS = 6
+MAX_COUNTS = 4
 """Counts to find one place; what is best by then is taken."""
 
 _WORD_CHARS = 40  # a longer word is cut inside
+_JOINER = "\u200d"
+_TONES = "🏻🏼🏽🏾🏿"
 
 Counting = Generator[str, int, int]
 
@@ -75,21 +78,23 @@ def places(text: str, tokens: int, share: Share, ends: Sequence[int] = ()) -> Ge
 
 
 def _reach(piece: Callable[[int], str], wanted: int, overlap: int, density: float, longest: int) -> Counting:
-    """Find how many characters hold ``wanted`` tokens, or up to half the overlap more."""
+    """Find how many characters hold ``wanted`` tokens or up to half the overlap more; without one, nearly as many."""
     if wanted <= 0:
         return 0
+    enough = wanted if overlap else wanted - wanted // 8
+    aim = wanted + overlap / 4 if overlap else wanted - wanted / 16
     low, best = 0, 0
     high = longest
-    size = min(longest, max(1, int(wanted * density)))
+    size = min(longest, max(1, int(aim * density)))
     for _ in range(MAX_COUNTS):
         counted = yield piece(size)
         if counted <= wanted + overlap // 2:
             low = best = max(best, size)
-            if counted >= wanted or size >= longest:
+            if counted >= enough or size >= longest:
                 break
         else:
             high = min(high, size)
-        guess = int(size * (wanted + overlap / 4) / max(1, counted))
+        guess = int(size * aim / max(1, counted))
         size = guess if low < guess < high else (low + high) // 2
         if size <= low:
             break
@@ -107,7 +112,9 @@ def _forward(text: str, at: int, slack: int, ends: Sequence[int]) -> int:
         return at + whole[0]
     back = text[max(0, at - max(slack, _WORD_CHARS)) : at]
     space = max(back.rfind(" "), back.rfind("\n"))
-    return at if space <= 0 else at - len(back) + space
+    if space > 0:
+        return at - len(back) + space
+    return _beside(text, at, -1)
 
 
 def _backward(text: str, at: int, slack: int, ends: Sequence[int]) -> int:
@@ -122,4 +129,19 @@ def _backward(text: str, at: int, slack: int, ends: Sequence[int]) -> int:
         return first + starts[-1]
     ahead = text[at : at + max(slack, _WORD_CHARS)]
     spaces = [place for place in (ahead.find(" "), ahead.find("\n")) if place >= 0]
-    return at + min(spaces) + 1 if spaces else at
+    if spaces:
+        return at + min(spaces) + 1
+    return _beside(text, at, 1)
+
+
+def _beside(text: str, at: int, step: int) -> int:
+    """Return the next place that is inside no drawn character, ``at`` itself where none is near."""
+    for place in range(at, at + step * _WORD_CHARS, step):
+        if not 0 < place < len(text) or not _is_joined(text, place):
+            return place
+    return at
+
+
+def _is_joined(text: str, at: int) -> bool:
+    """Whether the characters around ``at`` are drawn as one: an accent, a variant, a joiner, a skin's tone."""
+    return unicodedata.category(text[at])[0] == "M" or _JOINER in text[at - 1 : at + 1] or text[at] in _TONES

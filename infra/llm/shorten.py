@@ -1,27 +1,29 @@
 """Shortening a conversation that is too long without its evidence: a history, or one long text, to head and tail.
 
-Gives `shortened`. Instructions (system messages), what is asked (the last user message) and the message with the
-evidence keep their places. The rest is the history: it is cut to whole messages of its head and tail, a plain message
-at either end to whole sentences. A tool call stays or goes together with its results, and where users and assistants
-took turns they still do. Only when that is not enough, the longest stretch of what is asked (the inside of one block,
-or the words between two) is cut to its own head and tail; the task after it stays. Like `infra.llm.window.fit` it asks
-for counts and makes no call.
+Gives `shortened`. Instructions (system messages), what is asked (the last user message), the message with the evidence
+and tool results that the conversation ends with keep their places. The rest is the history: it is cut to whole messages
+of its head and tail, a plain message at either end to whole sentences. A tool call stays or goes together with its
+results, and where users and assistants took turns they still do (`infra.llm.turns`). Only when that is not enough, the
+longest stretches of what is left (the inside of one block, the words between two, a tool's result) are cut to their own
+head and tail; the task after them stays. Like `infra.llm.window.fit` it asks for counts and makes no call.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from infra.llm.cut import MARKER_TOKENS, marker, places, share_of
+from infra.llm.turns import Place, in_turn, newest_results, took_turns, without_questions_in_a_row
 from infra.text.blocks import find_blocks, stretches
 
 Messages = tuple[BaseMessage, ...]
 Asking = Generator[Sequence[BaseMessage] | str, int, "Shortened"]
-_ROUNDS = 4
-_MAX_STRETCHES = 3
+Stretch = tuple[int, tuple[int, int]]
+_ROUNDS = 3
+_MAX_STRETCHES = 4
 _TIGHTER = 0.95
 
 
@@ -56,27 +58,44 @@ def shortened(messages: Messages, tokens: int, pinned: int | None, bounds: Bound
     Returns:
         What is left and its tokens without evidence: at most the room, or as near as cutting comes.
     """
+    newest = newest_results(messages)
+    if newest and (yield _around(messages, newest)) < bounds.room:
+        result = yield from _shortened(messages, tokens, _units(messages, pinned, newest), bounds)
+        if result.tokens <= bounds.room:
+            return result
+    return (yield from _shortened(messages, tokens, _units(messages, pinned, range(0)), bounds))
+
+
+def _shortened(messages: Messages, tokens: int, units: list[range], bounds: Bounds) -> Asking:
+    """Cut the history, which ``units`` are; then, while there is not room enough, the longest stretches."""
     result = Shortened(messages, tokens)
-    units = _units(messages, pinned)
     if units:
-        without = _History(messages, units, pinned, 0).without()
-        fixed = yield bounds.bare(without)
-        history = _History(messages, units, pinned, max(1, tokens - fixed))
+        history = _History(messages, units, took_turns(messages), tokens)
+        fixed = yield bounds.bare(history.without())
+        history = replace(history, tokens=max(1, tokens - fixed))
         result = yield from _shorter_history(history, bounds.room - fixed, bounds)
     for _ in range(_MAX_STRETCHES):
-        if result.tokens <= bounds.room:
+        found = _stretches(result.messages)
+        if result.tokens <= bounds.room or not found:
             break
-        result = yield from _shorter_text(result, bounds)
+        result = yield from _shorter_text(result, found, bounds)
     return result
+
+
+def _around(messages: Messages, newest: range) -> Messages:
+    """Return the instructions and the newest calls with nothing in their results, after a question of one mark."""
+    instructions = [message for message in messages if isinstance(message, SystemMessage)]
+    calls = [_with(m, "") if isinstance(m, ToolMessage) else m for m in messages[newest.start : newest.stop]]
+    return (*instructions, HumanMessage("?"), *calls)
 
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """What of a conversation may go: the places of its units, and how many tokens all of them take."""
+    """What of a conversation may go: the places of its units, whether turns are taken, the tokens of all units."""
 
     messages: Messages
     units: list[range]
-    pinned: int | None
+    turns: bool
     tokens: int
 
     @property
@@ -86,7 +105,8 @@ class _History:
     def without(self) -> Messages:
         """Return the conversation without any of it."""
         gone = {n for unit in self.units for n in unit}
-        return tuple(message for n, message in enumerate(self.messages) if n not in gone)
+        kept = tuple(message for n, message in enumerate(self.messages) if n not in gone)
+        return without_questions_in_a_row(kept, marker(self.tokens)) if self.turns else kept
 
     def outside(self, ends: Sequence[int], cut: tuple[int, int]) -> Messages:
         """Return the conversation outside the gap ``cut`` (offsets in the joined texts, whose ends are ``ends``)."""
@@ -104,19 +124,14 @@ class _History:
             head = [_with(head[0], f"{head[0].text}\n{said}")]
         elif tail:
             tail = [_with(tail[0], f"{said}\n{tail[0].text}")]
-        lost = set(gone)
-        between = [self.messages[n] for n in range(gone[0] + 1, gone[-1]) if n not in lost]
-        before = [*self.messages[: gone[0]], *head]
-        return self._in_turn(before, [*between, *tail, *self.messages[gone[-1] + 1 :]])
+        lost, may_go = set(gone), {n for unit in self.units for n in unit}
 
-    def _in_turn(self, before: list[BaseMessage], after: list[BaseMessage]) -> Messages:
-        """Join both sides of the gap so that users and assistants take turns: of two of one kind, one goes too."""
-        first, last = _kind(before[-1] if before else None), _kind(after[0] if after else None)
-        if first == last == "user" and (self.pinned is None or before[-1] is not self.messages[self.pinned]):
-            return (*before[:-1], *after)
-        if last == "assistant" and first != "user" and len(after) > 1:
-            return (*before, *after[1:])
-        return (*before, *after)
+        def left(first: int, last: int) -> list[Place]:
+            return [Place(self.messages[n], n in may_go) for n in range(first, last) if n not in lost]
+
+        before = [*left(0, gone[0]), *(Place(m, may_go=True) for m in head)]
+        after = [*left(gone[0], gone[-1]), *(Place(m, may_go=True) for m in tail), *left(gone[-1], len(self.messages))]
+        return in_turn(before, after, said) if self.turns else tuple(place.message for place in (*before, *after))
 
 
 def _shorter_history(history: _History, room: int, bounds: Bounds) -> Asking:
@@ -143,22 +158,19 @@ def _piece(message: BaseMessage, part: slice) -> list[BaseMessage]:
     return [_with(message, text)] if may_be_cut else []
 
 
-def _kind(message: BaseMessage | None) -> str:
-    if message is None or not _is_plain(message):
-        return "other"
-    return "user" if isinstance(message, HumanMessage) else "assistant"
+def _shorter_text(now: Shortened, found: list[Stretch], bounds: Bounds) -> Asking:
+    """Cut the longest of the stretches, tighter as long as it comes out too long, at last to the marker.
 
-
-def _shorter_text(now: Shortened, bounds: Bounds) -> Asking:
-    """Cut the longest stretch of what is asked, tighter as long as it comes out too long, at last to the marker."""
-    found = _longest_stretch(now.messages)
-    if found is None:
-        return now
-    place, (first, last) = found
+    Where others are too long as well, it keeps as much as each of them can, and they are cut after it.
+    """
+    place, (first, last) = found[0]
     text = now.messages[place].text
     before, stretch, after = text[:first], text[first:last], text[last:]
     fixed = yield bounds.bare(_with_text(now.messages, place, before + after))
-    tokens, room = max(1, now.tokens - fixed), bounds.room - fixed
+    tokens = max(1, now.tokens - fixed)
+    fair = _fair_share([b - a for _, (a, b) in found], int(bounds.room / tokens * len(stretch)))
+    goal = max(bounds.room, fixed + int(fair / len(stretch) * tokens))
+    room = goal - fixed
     for _ in range(_ROUNDS):
         if room <= MARKER_TOKENS:
             break
@@ -167,26 +179,43 @@ def _shorter_text(now: Shortened, bounds: Bounds) -> Asking:
         parts = [part for part in (stretch[:end].rstrip(), said, stretch[start:].lstrip()) if part]
         cut = _with_text(now.messages, place, before + "\n".join(parts) + after)
         counted = yield bounds.bare(cut)
-        if counted <= bounds.room:
+        if counted <= bounds.room or bounds.room < goal > counted - goal // 8:
             return Shortened(cut, counted)
-        room = int((room - (counted - bounds.room)) * _TIGHTER)
+        room = int((room - (counted - goal)) * _TIGHTER)
     nothing = _with_text(now.messages, place, before + marker(tokens) + after)
     return Shortened(nothing, (yield bounds.bare(nothing)))
 
 
-def _longest_stretch(messages: Messages) -> tuple[int, tuple[int, int]] | None:
-    """Find the longest stretch of a user's message that is no evidence; None where none is longer than the marker."""
+def _fair_share(lengths: Sequence[int], room: int) -> int:
+    """Return how much of the longest of ``lengths`` (longest first) may stay if all are cut to as much.
+
+    Four fifths of the room are shared: the rest is for what is not cut, and for markers.
+    """
+    left = room * 4 // 5
+    for n, length in enumerate(reversed(lengths)):
+        share = max(0, left) // (len(lengths) - n)
+        if length > share:
+            return share
+        left -= length
+    return lengths[0]
+
+
+def _stretches(messages: Messages) -> list[Stretch]:
+    """Return the stretches of users' words and tools' results that are no evidence, longest first.
+
+    A stretch not much longer than the marker is none.
+    """
     found = [
         (n, span)
         for n, message in enumerate(messages)
-        if isinstance(message, HumanMessage) and isinstance(message.content, str)
-        for span in stretches(message.content, but="source")
+        if isinstance(message, HumanMessage | ToolMessage) and isinstance(message.content, str)
+        for span in stretches(message.content, but="source" if isinstance(message, HumanMessage) else "")
+        if span[1] - span[0] > 2 * MARKER_TOKENS
     ]
-    longest = max(found, key=lambda item: item[1][1] - item[1][0], default=None)
-    return longest if longest and longest[1][1] - longest[1][0] > 2 * MARKER_TOKENS else None
+    return sorted(found, key=lambda item: item[1][0] - item[1][1])
 
 
-def _units(messages: Messages, pinned: int | None) -> list[range]:
+def _units(messages: Messages, pinned: int | None, newest: range) -> list[range]:
     """Return the history: what may go, a tool call together with its results, in order."""
     asked = max((n for n, m in enumerate(messages) if isinstance(m, HumanMessage)), default=-1)
     units: list[range] = []
@@ -196,7 +225,7 @@ def _units(messages: Messages, pinned: int | None) -> list[range]:
         if isinstance(messages[n], AIMessage | ToolMessage):
             while end < len(messages) and isinstance(messages[end], ToolMessage):
                 end += 1
-        if not isinstance(messages[n], SystemMessage) and n not in (asked, pinned):
+        if not isinstance(messages[n], SystemMessage) and n not in (asked, pinned) and n not in newest:
             units.append(range(n, end))
         n = end
     return units

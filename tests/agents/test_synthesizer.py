@@ -80,8 +80,8 @@ async def test_no_more_documents_are_cited_than_allowed() -> None:
     ]
 
 
-@pytest.mark.parametrize(("parts", "kept"), [(1, 2), (2, 4), (3, 6)])
-async def test_as_many_documents_are_cited_as_are_allowed_for_each_part(parts: int, kept: int) -> None:
+@pytest.mark.parametrize(("parts", "kept"), [(1, 2), (2, 2), (3, 3)])
+async def test_each_part_may_have_a_document_of_its_own(parts: int, kept: int) -> None:
     found = [evidence("Loaves.", f"{n}.txt", f"E{n}") for n in range(1, 9)]
     plan = Plan(steps=[Step(id=f"q{n}", question=f"Who {n}?") for n in range(1, parts + 1)])
     said = {"claims": [{"text": f"Claim {n}.", "marks": [f"E{n}"]} for n in range(1, 9)]}

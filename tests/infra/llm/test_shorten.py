@@ -1,7 +1,7 @@
 """A history or a long text that does not fit keeps its head and its tail; what must stay stays whole."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -22,13 +22,20 @@ def tokens(asked: Sequence[BaseMessage] | str) -> int:
     return len(asked.split()) if isinstance(asked, str) else sum(5 + len(str(m.content).split()) for m in asked)
 
 
-def fitted(messages: Sequence[BaseMessage], window: Window) -> tuple[Fitted, int]:
+Counter = Callable[[Sequence[BaseMessage] | str], int]
+
+
+def characters(asked: Sequence[BaseMessage] | str) -> int:
+    return len(asked) if isinstance(asked, str) else sum(len(m.text) for m in asked)
+
+
+def fitted(messages: Sequence[BaseMessage], window: Window, count: Counter = tokens) -> tuple[Fitted, int]:
     fitting, counts = fit(messages, window), 0
     try:
         asked = next(fitting)
         while True:
             counts += 1
-            asked = fitting.send(tokens(asked))
+            asked = fitting.send(count(asked))
     except StopIteration as end:
         return end.value, counts
 
@@ -138,6 +145,54 @@ def called(n: int) -> list[BaseMessage]:
     """Return a message with two tool calls, and their results."""
     calls = [ToolCall(name="look", args={"n": n}, id=f"c{n}{side}") for side in "ab"]
     return [AIMessage("", tool_calls=calls), *(ToolMessage(sentences(3), tool_call_id=str(c["id"])) for c in calls)]
+
+
+def flat(messages: Sequence[BaseMessage]) -> str:
+    return " ".join(m.type for m in messages)
+
+
+def test_tool_results_that_wait_for_an_answer_are_cut_and_not_lost() -> None:
+    call = AIMessage("", tool_calls=[ToolCall(name="look", args={}, id=f"c{n}") for n in range(2)])
+    results = [ToolMessage(sentences(1_000, name), tool_call_id=f"c{n}") for n, name in enumerate(["Ann", "Bob"])]
+    result, counts = fitted([*turns(20), HumanMessage("What was sold?"), call, *results], small())
+    assert result.messages[-4:-2] == (HumanMessage("What was sold?"), call)
+    for sent, whole in zip(result.messages[-2:], results, strict=True):
+        head, tail = GAP.split(sent.text)
+        assert whole.text.startswith(head.strip())
+        assert whole.text.endswith(tail.strip())
+        assert len(sent.text.split()) > 200
+    assert counts <= 36
+
+
+def test_calls_that_are_too_long_themselves_go_with_their_results() -> None:
+    call = AIMessage("w " * 2_000, tool_calls=[ToolCall(name="look", args={}, id="c")])
+    result, _ = fitted([HumanMessage("What was sold?"), call, ToolMessage("Bread.", tool_call_id="c")], small())
+    assert result.messages == (HumanMessage("What was sold?"),)
+    assert result.cut_tokens > 2_000
+
+
+def test_calls_that_leave_no_room_for_the_question_go_with_their_results() -> None:
+    question = HumanMessage("\n".join(block("claim", "Ann sold some.", id=str(n)) for n in range(30)))
+    call = AIMessage("w " * 780, tool_calls=[ToolCall(name="look", args={}, id="c")])
+    result, _ = fitted([question, call, ToolMessage("Bread.", tool_call_id="c")], small())
+    assert result.messages == (question,)
+
+
+def test_two_questions_with_a_lost_answer_between_still_take_turns() -> None:
+    source = HumanMessage("\n\n".join([block("source", sentences(5), id="E1", doc="a.md"), "Answer."]))
+    lost = AIMessage(block("text", sentences(400)))
+    result, _ = fitted([source, lost, HumanMessage("That is not valid.")], small())
+    assert flat(result.messages) == "human ai human"
+    assert GAP.fullmatch(result.messages[1].text)
+
+
+def test_a_text_without_spaces_is_not_cut_inside_a_drawn_character() -> None:
+    family = "👩\u200d👩\u200d👧"
+    for text, whole in ((family * 1_000, family), ("e\u0301" * 3_000, "e\u0301")):
+        result, _ = fitted([HumanMessage(text)], small(), characters)
+        head, tail = GAP.split(result.messages[0].text)
+        assert head.strip() == whole * (len(head.strip()) // len(whole)) != ""
+        assert tail.strip() == whole * (len(tail.strip()) // len(whole)) != ""
 
 
 TEXT = st.sampled_from(["", "Yes.", sentences(3), sentences(40), "x" * 500, "word " * 300, "مرحبا 🦊 " * 60])
