@@ -106,12 +106,15 @@ def notes_of(view: View, visits: Sequence[Visit]) -> list[str]:
     """Return what a reader should know of how the answer came to be, a sentence each; mostly nothing."""
     dropped = sum(visit.dropped for visit in visits)
     cut = sum(visit.cut_tokens for visit in visits)
-    stood_in = [visit.agent for visit in visits if any(e.kind == "fallback" for e in visit.events)]
+    unread = [visit.agent for visit in visits if any(e.kind == "fallback" for e in visit.events)]
+    stood_in = [agent for agent in unread if agent != "validator"]
     moved = dict.fromkeys(e.detail for visit in visits for e in visit.events if e.kind == "failover")
     notes = [f"A budget ended the model's part ({view.ended.message}); rules did the rest."] if view.ended else []
     if stood_in:
         names = ", ".join(dict.fromkeys(stood_in))
         notes.append(f"The model's reply could not be used; rules stood in for: {names}.")
+    if "validator" in unread:
+        notes.append("The model's judgement could not be read; what it had to judge was not accepted.")
     notes += [f"Another model server took over: {detail}." for detail in moved]
     if dropped:
         notes.append(f"{dropped} passages did not fit the model's window and were left out.")

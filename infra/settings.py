@@ -178,7 +178,7 @@ class RetrievalSettings(_Section):
 
     top_k: int = Field(default=6, ge=1, le=50, description="passages a search brings back")
     max_evidence: int = Field(default=10, ge=1, le=100, description="passages an answer may rest on, after merging")
-    max_documents: int = Field(default=2, ge=1, le=20, description="documents an answer may cite")
+    max_documents: int = Field(default=2, ge=1, le=20, description="documents an answer may cite; at least one a part")
 
 
 class IngestSettings(_Section):

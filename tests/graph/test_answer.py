@@ -65,3 +65,10 @@ def test_what_happened_on_the_way_is_counted_and_said() -> None:
             "1,200 tokens of a long text did not fit the model's window and were left out.",
         ]
     )
+
+
+def test_a_judgement_that_could_not_be_read_is_not_said_to_be_replaced() -> None:
+    unread = visit("validator", events=[Event(kind="fallback", detail="judge: the reply was empty")])
+    assert notes_of(view(CITED), [unread]) == [
+        "The model's judgement could not be read; what it had to judge was not accepted."
+    ]
