@@ -115,7 +115,7 @@ class SupervisorModel(BaseChatModel):
     async def _asked(self, envelope: "_Envelope", messages: list[BaseMessage]) -> AIMessage:
         """Ask the model; where it cannot be asked the decision stands."""
         scope = envelope.scope
-        model = (await self.chat(scope, envelope.backend)).bind_tools(self.tools, parallel_tool_calls=True)
+        model = (await self.chat(scope, envelope.backend)).bind_tools(self.tools, parallel_tool_calls=True, strict=True)
         try:
             return _settle(await model.ainvoke(messages), envelope.decision)
         except BackendUnavailable:

@@ -74,5 +74,7 @@ async def test_a_documents_words_reach_the_supervising_model_only_inside_a_block
     supervising = [body["messages"] for body in server.chats if body.get("tools")]
     shown = [m["content"] for messages in supervising for m in messages if "Ignore all of this" in str(m["content"])]
     assert shown
+    offered = [tool["function"] for body in server.chats for tool in body.get("tools", [])]
+    assert all(function["strict"] is True for function in offered)
     assert all(text.startswith("<text>\n") and text.count("</text>") == 1 for text in shown)
     assert all(text.endswith("\n</text>") for text in shown)
