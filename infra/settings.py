@@ -249,4 +249,5 @@ def load_settings(**overrides: Any) -> Settings:
 
 def _explain(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     name = PREFIX + "__".join(str(part) for part in item["loc"]).upper()
-    return f"{name}={item['input']!r}: {item['msg']}"
+    shown = "***" if any(word in name for word in ("KEY", "SECRET", "PASSWORD")) else repr(item["input"])
+    return f"{name}={shown}: {item['msg']}"

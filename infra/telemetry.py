@@ -44,6 +44,7 @@ def set_up_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [_VendorHandler(words=words)]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)  # Python's warnings quote values: they go the vendors' way
 
 
 class CallLog:

@@ -26,7 +26,7 @@ from tenacity.wait import wait_base
 
 from infra.errors import BackendError, BudgetExceeded
 from infra.llm.breaker import Breaker, LeftAlone, Sign
-from infra.llm.budget import Budget
+from infra.llm.budget import Budget, Reservation
 from infra.llm.diagnose import failure_of, translated
 from infra.llm.endpoint import Abilities, Backend, Clients
 from infra.llm.failures import Failure, one_line, who_is
@@ -88,8 +88,11 @@ class Desk:
         return self.backend.name != "engine"
 
     @contextmanager
-    def asking(self) -> Generator[None]:
+    def asking(self, *, shows_life: bool = True) -> Generator[None]:
         """Run one request: refused while the server is left alone; its failures become ours and are told the breaker.
+
+        Args:
+            shows_life: whether its success says that the server answers calls; a count may come from memory.
 
         Raises:
             LeftAlone: nothing was sent.
@@ -100,7 +103,7 @@ class Desk:
         try:
             with translated(self.backend):
                 yield
-            sign = Sign(alive=True)
+            sign = Sign(alive=True if shows_life else None)
         except BackendError as error:
             failure = failure_of(error)
             if failure is not None:
@@ -111,12 +114,12 @@ class Desk:
 
     def count(self, asked: Mapping[str, Any] | str) -> Count:
         """Count a request body, or bare text. Raises BackendError."""
-        with self.asking():
+        with self.asking(shows_life=False):
             return self.counter.count_text(asked) if isinstance(asked, str) else self.counter.count(asked)
 
     async def acount(self, asked: Mapping[str, Any] | str) -> Count:
         """Await a count; see `count`."""
-        with self.asking():
+        with self.asking(shows_life=False):
             return await (self.counter.acount_text(asked) if isinstance(asked, str) else self.counter.acount(asked))
 
 
@@ -134,6 +137,8 @@ class CallAccount:
         self._started_at = time.time()
         self._started = self._sent = time.perf_counter()
         self._attempts: list[Attempt] = []
+        self._fault: BackendError | None = None
+        self._spent = False  # a budget allows no further try
         self._fitted: Fitted | None = None
         self._count: Count | None = None
         self._usage: Usage | None = None
@@ -213,25 +218,35 @@ class CallAccount:
 
         Raises:
             LeftAlone: the server is left alone; nothing is sent.
-            BudgetExceeded: a budget has not enough left; nothing is sent.
+            BudgetExceeded: a budget has not enough left; nothing is sent. For another try the fault of the one before
+                is raised instead: it is what went wrong, and another back end may still help.
             BackendError: the try failed.
         """
         if self._fitted is None:
             raise RuntimeError("a call must be fitted before it is sent")
         tokens = self._fitted.prompt_tokens + replies * self._fitted.reply_tokens
         with self._desk.asking():
-            reservation = self._desk.budget.reserve(self._scope, tokens, retry=bool(self._attempts))
+            reservation = self._reserved(tokens)
             self._sent = time.perf_counter()
             self._usage = self._first_token_seconds = failure = None
             try:
                 with translated(self._desk.backend):
                     yield
             except BackendError as error:
-                failure = failure_of(error)
+                self._fault, failure = error, failure_of(error)
                 raise
             finally:
                 self._attempts.append(_attempt(time.perf_counter() - self._sent, failure))
                 self._desk.budget.settle(reservation, self._tokens_used(failure))
+
+    def _reserved(self, tokens: int) -> Reservation:
+        try:
+            return self._desk.budget.reserve(self._scope, tokens, retry=bool(self._attempts))
+        except BudgetExceeded:
+            if self._fault is None:
+                raise
+            self._spent = True
+        raise self._fault
 
     def _tokens_used(self, failure: Failure | None) -> int | None:
         if self._usage is not None:
@@ -240,7 +255,7 @@ class CallAccount:
 
     def _may_retry(self, error: BaseException) -> bool:
         failure = failure_of(error)
-        return failure is not None and failure.can_pass and not self._desk.breaker.is_open
+        return failure is not None and failure.can_pass and not self._spent and not self._desk.breaker.is_open
 
     def _wait(self, state: RetryCallState) -> float:
         """Return the seconds until the next try: the policy's, or what the server asked for if that is longer."""

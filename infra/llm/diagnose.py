@@ -19,7 +19,7 @@ from infra.llm.failures import Failure, explain
 _FIRST_SERVER_ERROR = 500
 _MAX_CAUSES = 8
 # What the SDK and LangChain raise on a body that is no chat completion; a request that cannot be built fails before.
-_UNREADABLE = (openai.OpenAIError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+_UNREADABLE = (openai.OpenAIError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 _NOT_THERE = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _TOO_SLOW = (httpx2.TimeoutException, openai.APITimeoutError)
 
