@@ -186,6 +186,7 @@ class IngestSettings(_Section):
 
     max_file_mb: float = Field(default=100.0, gt=0, description="larger files are reported, not read")
     file_seconds: float = Field(default=60.0, gt=0, description="time one file may take to be read")
+    reader_memory_mb: int = Field(default=1024, ge=256, description="memory that reading one file may take")
 
 
 class Settings(BaseSettings):

@@ -6,6 +6,7 @@ searched with every window of its passage, shown to the model, and never quoted.
 
 import re
 from collections import Counter
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from tools.extracted import Extracted, Section, Span
@@ -61,6 +62,11 @@ def _first_date(text: str) -> str:
         number = next(n for n, full in enumerate(MONTHS) if full[:3].casefold() == month)
         return f"{int(match['d1'] or match['d2'])} {MONTHS[number]} {match['y']}"
     return ""
+
+
+def written_time(when: datetime) -> str:
+    """A moment as ``find_date`` writes it."""
+    return f"{when.day} {MONTHS[when.month - 1]} {when.year} {when:%H:%M}"
 
 
 def find_people(text: str, lines: list[Span]) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
 """Reading with bounds: what may hang, or eat memory, is read in a process of its own that can be killed.
 
 ``Reading.read`` gives the extracted text of any file, or a ``DocumentError`` that says why not: too large, too slow,
-too hungry, broken, binary. Text files are read at once, in this process. The helper process is started for the first
-file that needs it and ended by ``close``; it speaks one JSON line a file. Not thread-safe: one ``Reading`` a thread.
+too hungry, broken, binary. Small text files are read at once, in this process. The helper process is started for the
+first file that needs it and ended by ``close``; it speaks one JSON line a file. Not thread-safe: one ``Reading`` a
+thread.
 """
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +18,14 @@ from typing import IO, Any, Self
 from infra.errors import DocumentError
 from infra.settings import IngestSettings
 from tools.extracted import Extracted, from_json
-from tools.readers import RICH, read_text
+from tools.readers.kinds import LIGHT, SNIFFED_BYTES, kind_of, read
+from tools.readers.source import Source
 
 HELPER = "tools.reading_helper"
-HELPER_MEMORY_BYTES = 4 << 30
+LIGHT_BYTES = 1_000_000
+"""Text up to this size is read here: it takes milliseconds, and most folders need no helper then."""
+
+_MEMORY_DECIDES = "DOCMIND_INGEST__READER_MEMORY_MB decides"
 
 
 class Reading:
@@ -29,6 +35,7 @@ class Reading:
         """Take the bounds from ``settings``; nothing is started yet."""
         self._max_bytes = int(settings.max_file_mb * 1_000_000)
         self._seconds = settings.file_seconds
+        self._memory_mb = settings.reader_memory_mb
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -49,11 +56,9 @@ class Reading:
                 f"it has {size / 1e6:,.1f} MB, at most {self._max_bytes / 1e6:,.1f} MB are read; "
                 "DOCMIND_INGEST__MAX_FILE_MB decides"
             )
-        kind = RICH.get(path.suffix.casefold())
-        if kind is None:
-            return read_text(path)
-        # opened here first, so that what is missing or forbidden is told apart from what is broken
-        path.open("rb").close()
+        kind = kind_of(path, _head(path))
+        if kind in LIGHT and size <= LIGHT_BYTES:
+            return read(kind, Source(path, self._max_bytes))
         return self._ask({"kind": kind, "path": str(path), "max_bytes": self._max_bytes})
 
     def close(self) -> None:
@@ -79,18 +84,27 @@ class Reading:
             timer.cancel()
         if not line:
             self.close()
-            raise DocumentError(_silence(late, self._seconds))
+            raise DocumentError(self._silence(late=bool(late)))
         reply: dict[str, Any] = json.loads(line)
+        if "hungry" in reply:
+            # what a parser leaves behind after such a failure is not to be trusted
+            self.close()
+            raise DocumentError(f"reading it takes more than {self._memory_mb} MB of memory; {_MEMORY_DECIDES}")
         if "error" in reply:
             raise DocumentError(reply["error"])
         return from_json(reply)
+
+    def _silence(self, *, late: bool) -> str:
+        if late:
+            return f"reading it took more than {self._seconds:g} s; DOCMIND_INGEST__FILE_SECONDS decides"
+        return f"reading it crashed the reader, or took more than {self._memory_mb} MB of memory; {_MEMORY_DECIDES}"
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             here = str(Path(__file__).resolve().parent.parent)
             paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", HELPER, str(HELPER_MEMORY_BYTES)],
+                [sys.executable, "-m", HELPER, str(self._memory_mb * 1_000_000)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -99,6 +113,21 @@ class Reading:
                 start_new_session=True,
             )
         return self._process
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file.
+
+    It is opened here first, so that what is missing or forbidden is told apart from what is broken, and without
+    waiting, should a pipe have taken its place.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise DocumentError("it is not a file any more")
+        return os.read(file, SNIFFED_BYTES)
+    finally:
+        os.close(file)
 
 
 def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any]) -> bytes:
@@ -115,9 +144,3 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
     if process.stdin is None or process.stdout is None:
         raise ValueError("the helper was started without pipes")
     return process.stdin, process.stdout
-
-
-def _silence(late: list[bool], seconds: float) -> str:
-    if late:
-        return f"reading it took more than {seconds:g} s; DOCMIND_INGEST__FILE_SECONDS decides"
-    return "reading it crashed the reader, or took too much memory"

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from infra.errors import DocumentError
-from tools.extracted import Extracted, to_json
-from tools.readers_rich import read_docx, read_html, read_pdf
+from tools.extracted import to_json
+from tools.readers.kinds import read
+from tools.readers.source import Source
 
 
 def main(memory_bytes: int) -> None:
@@ -33,19 +34,13 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Read one file: its extracted text, or ``{"error": ...}``."""
+    """Read one file: its extracted text, ``{"error": ...}``, or ``{"hungry": true}`` where memory did not suffice."""
     try:
-        return to_json(_read(request["kind"], Path(request["path"]), request["max_bytes"]))
+        return to_json(read(request["kind"], Source(Path(request["path"]), request["max_bytes"])))
     except MemoryError:
-        return {"error": "reading it takes too much memory"}
+        return {"hungry": True}
     except (DocumentError, OSError) as error:
         return {"error": str(error)}
-
-
-def _read(kind: str, path: Path, max_bytes: int) -> Extracted:
-    if kind == "pdf":
-        return read_pdf(path)
-    return read_docx(path, max_bytes) if kind == "docx" else read_html(path)
 
 
 if __name__ == "__main__":

@@ -7,38 +7,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.errors import DocumentError
-from tools.extracted import Extracted, Section, from_json, to_json
-from tools.readers import decode, read_text
+from tests.tools.samples import read_as, stretches
+from tools.extracted import Section, from_json, to_json
+from tools.readers.source import decode
 
 GERMAN = "Die Stra\u00dfe f\u00fchrt \u00fcber die Br\u00fccke nach K\u00f6ln."
 
 
-def read(tmp_path: Path, name: str, data: str | bytes) -> Extracted:
-    path = tmp_path / name
-    path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return read_text(path)
-
-
-def stretches(extracted: Extracted) -> list[tuple[tuple[str, ...], str]]:
-    return [(section.headings, extracted.text[section.start : section.end]) for section in extracted.sections]
-
-
 def test_text_is_unchanged_but_for_newlines(tmp_path: Path) -> None:
-    extracted = read(tmp_path, "a.txt", "one\r\ntwo\rthree\n\n  four\t5 \u00e9\u2028x ")
+    extracted = read_as(tmp_path, "a.txt", "one\r\ntwo\rthree\n\n  four\t5 \u00e9\u2028x ")
     assert extracted.text == "one\ntwo\nthree\n\n  four\t5 \u00e9\u2028x "
     assert extracted.sections == (Section(0, len(extracted.text)),)
 
 
 def test_a_first_line_that_stands_alone_is_the_title(tmp_path: Path) -> None:
-    assert read(tmp_path, "a.txt", "On caches\n\nA cache keeps things.").title == "On caches"
-    assert read(tmp_path, "a.txt", "A cache keeps things.\n\nOther things it drops.").title == ""
-    assert read(tmp_path, "a.txt", "A cache keeps\nthings.").title == ""
-    assert read(tmp_path, "a.txt", "Only line").title == ""
+    assert read_as(tmp_path, "a.txt", "On caches\n\nA cache keeps things.").title == "On caches"
+    assert read_as(tmp_path, "a.txt", "A cache keeps things.\n\nOther things it drops.").title == ""
+    assert read_as(tmp_path, "a.txt", "A cache keeps\nthings.").title == ""
+    assert read_as(tmp_path, "a.txt", "Only line").title == ""
 
 
 def test_a_conversation_keeps_its_lines_and_names_its_speakers(tmp_path: Path) -> None:
     text = "Time: 20260506_12:00\nLiHua: Hi! How are you?\nAnn: Fine.\nLiHua: Good.\n"
-    extracted = read(tmp_path, "a.txt", text)
+    extracted = read_as(tmp_path, "a.txt", text)
     assert (extracted.date, extracted.people, extracted.title) == ("6 May 2026 12:00", ("Li Hua", "Ann"), "")
     units = extracted.sections[0].units
     assert [text[start:end] for start, end in units] == text.rstrip("\n").split("\n")
@@ -70,12 +61,12 @@ def test_binary_files_are_refused(data: bytes) -> None:
 @pytest.mark.parametrize("data", ["", " \n\t\r\n "])
 def test_a_file_without_text_is_refused(tmp_path: Path, data: str) -> None:
     with pytest.raises(DocumentError, match="there is no text in it"):
-        read(tmp_path, "a.txt", data)
+        read_as(tmp_path, "a.txt", data)
 
 
 def test_markdown_is_divided_at_its_headings(tmp_path: Path) -> None:
     text = "Intro.\n\n# Guide #\n\n## Setup\n\nInstall.\n\n```\n# no heading\n```\n\n### Deep\nx\n\n# End\ny\n#tag\n"
-    extracted = read(tmp_path, "a.md", text)
+    extracted = read_as(tmp_path, "a.md", text)
     assert extracted.title == "Guide"
     assert stretches(extracted) == [
         ((), "Intro.\n\n"),
@@ -86,13 +77,13 @@ def test_markdown_is_divided_at_its_headings(tmp_path: Path) -> None:
 
 
 def test_a_fence_ends_with_its_own_marks_only(tmp_path: Path) -> None:
-    extracted = read(tmp_path, "a.md", "~~~~\n```\n# a\n~~~\n# b\n~~~~\n# c\nd")
+    extracted = read_as(tmp_path, "a.md", "~~~~\n```\n# a\n~~~\n# b\n~~~~\n# c\nd")
     assert [headings for headings, _ in stretches(extracted)] == [(), ("c",)]
 
 
 def test_rows_of_a_table_keep_their_places_and_know_their_columns(tmp_path: Path) -> None:
     text = 'name,note\nAnn,"likes\ncats, and ""dogs"""\n\nBo,x\n'
-    extracted = read(tmp_path, "a.csv", text)
+    extracted = read_as(tmp_path, "a.csv", text)
     (section,) = extracted.sections
     assert extracted.text == text
     assert section.columns == ("name", "note")
@@ -103,17 +94,17 @@ def test_rows_of_a_table_keep_their_places_and_know_their_columns(tmp_path: Path
 @pytest.mark.parametrize("delimiter", [";", "\t", "|", ","])
 def test_the_delimiter_is_the_one_the_first_line_has(tmp_path: Path, delimiter: str) -> None:
     text = f"a{delimiter}b b{delimiter}c\n1{delimiter}2{delimiter}3\n"
-    assert read(tmp_path, "t.csv", text).sections[0].columns == ("a", "b b", "c")
+    assert read_as(tmp_path, "t.csv", text).sections[0].columns == ("a", "b b", "c")
 
 
 def test_a_table_of_one_line_is_that_line(tmp_path: Path) -> None:
-    extracted = read(tmp_path, "t.tsv", "a\tb")
+    extracted = read_as(tmp_path, "t.tsv", "a\tb")
     assert extracted.sections == (Section(0, 3, columns=("a", "b"), units=((0, 3),)),)
 
 
 def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="the table is damaged: field larger than field limit"):
-        read(tmp_path, "t.csv", 'a,b\n"' + "x" * 200_000)
+        read_as(tmp_path, "t.csv", 'a,b\n"' + "x" * 200_000)
 
 
 @given(st.lists(st.lists(st.text(max_size=6), min_size=1, max_size=3), min_size=1, max_size=6))
@@ -123,7 +114,7 @@ def test_the_rows_of_any_table_stand_where_they_are_said_to(
 ) -> None:
     text = "\n".join(",".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in row) for row in rows)
     try:
-        extracted = read(tmp_path_factory.getbasetemp(), "any.csv", text.encode("utf-8", "replace"))
+        extracted = read_as(tmp_path_factory.getbasetemp(), "any.csv", text.encode("utf-8", "replace"))
     except DocumentError:
         return
     last = 0
@@ -134,5 +125,5 @@ def test_the_rows_of_any_table_stand_where_they_are_said_to(
 
 def test_what_a_reader_gives_travels_as_json(tmp_path: Path) -> None:
     for name, text in (("a.csv", "x,y\n1,2\n"), ("a.md", "# a\nb"), ("a.txt", "Ann: a\nBo: b\nAnn: c\nBo: d\n")):
-        extracted = read(tmp_path, name, text)
+        extracted = read_as(tmp_path, name, text)
         assert from_json(to_json(extracted)) == extracted

@@ -1,0 +1,55 @@
+"""HTML: its tags and scripts gone, its headings kept."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.errors import DocumentError
+from tests.tools.samples import read_as, stretches
+
+
+def test_html_loses_its_tags_and_scripts_and_keeps_its_headings(tmp_path: Path) -> None:
+    extracted = read_as(
+        tmp_path,
+        "page.html",
+        """<!doctype html><html><head><title> The  page </title><style>p {color: red}</style></head><body>
+        <nav><a href="/">Home</a></nav><script>alert("x")</script><noscript>no</noscript><!-- comment -->
+        <h1>Caches</h1><p>A <b>cache</b> keeps
+        things.</p><h2>Kinds</h2><ul><li>Exact<li>Semantic</ul>
+        <table><tr><th>name<th>size</tr><tr><td>KV</td><td>9&nbsp;GiB</td></tr></table>
+        <pre>a = 1\n  b = 2\n</pre><p hidden>secret</p><div style="Display : None">secret</div>one<br>two
+        <template>x</template></body></html>""",
+    )
+    assert extracted.title == "The page"
+    assert extracted.text == (
+        "Caches\n\nA cache keeps things.\n\nKinds\n\n- Exact\n- Semantic\n\nname | size\nKV | 9 GiB\n\n"
+        "a = 1\n  b = 2\n\none\n\ntwo"
+    )
+    assert [headings for headings, _ in stretches(extracted)] == [("Caches",), ("Caches", "Kinds")]
+
+
+def test_html_without_a_title_is_called_by_its_first_heading(tmp_path: Path) -> None:
+    assert read_as(tmp_path, "page.html", "<h3>Third</h3><p>Text").title == "Third"
+
+
+def test_the_encoding_of_html_is_its_own(tmp_path: Path) -> None:
+    data = '<meta charset="iso-8859-1"><p>K\u00f6ln'.encode("latin-1")
+    assert read_as(tmp_path, "page.html", data).text == "K\u00f6ln"
+
+
+@pytest.mark.parametrize("text", ["", "<script>x</script>", "<p> </p>"])
+def test_html_without_text_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DocumentError, match="there is no text in it"):
+        read_as(tmp_path, "page.html", text)
+
+
+def test_deeply_nested_html_is_read(tmp_path: Path) -> None:
+    assert read_as(tmp_path, "page.html", "<div>" * 200 + "deep" + "</div>" * 200).text == "deep"
+
+
+def test_a_picture_inside_a_page_hides_nothing_of_the_text_after_it(tmp_path: Path) -> None:
+    picture = "A" * 12_000_000
+    extracted = read_as(
+        tmp_path, "page.html", f'<p>Before.</p><img src="data:image/png;base64,{picture}"><p>After.</p>'
+    )
+    assert extracted.text == "Before.\n\nAfter."

@@ -1,0 +1,48 @@
+"""CSV and its relatives: the text as it was written, every row in its place, the columns' names with every row."""
+
+import csv
+import io
+from collections.abc import Iterator
+
+from infra.errors import DocumentError
+from tools.extracted import Extracted, Section, Span
+from tools.readers.source import Source
+
+DELIMITERS = ",;\t|"
+
+
+def read_table(source: Source) -> Extracted:
+    """Read a table whose first row names the columns.
+
+    Raises:
+        DocumentError: its rows cannot be told apart.
+    """
+    text = source.text()
+    first = text.lstrip().split("\n", 1)[0]
+    rows = _rows(text, max(DELIMITERS, key=first.count))
+    header, cells = next(rows, ((0, len(text)), list[str]()))
+    columns = tuple(" ".join(cell.split()) for cell in cells)
+    spans = tuple(span for span, _ in rows) or (header,)
+    return Extracted(text, "", (Section(spans[0][0], spans[-1][1], columns=columns, units=spans),))
+
+
+def _rows(text: str, delimiter: str) -> Iterator[tuple[Span, list[str]]]:
+    """The rows of a table with their places; a quoted cell may span lines, so the lines the parser took are counted."""
+    lines = io.StringIO(text, newline="\n")
+    taken: list[str] = []
+
+    def feed() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield line
+
+    at = 0
+    try:
+        for row in csv.reader(feed(), delimiter=delimiter):
+            raw = "".join(taken)
+            taken.clear()
+            if any(cell.strip() for cell in row):
+                yield (at, at + len(raw.rstrip("\n"))), row
+            at += len(raw)
+    except csv.Error as error:
+        raise DocumentError(f"the table is damaged: {error}") from error
