@@ -5,10 +5,15 @@ text.
 """
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 Span = tuple[int, int]
+
+MAX_COLUMNS = 200
+NAME_CHARS = 100
 
 _LONE = re.compile("[\0\ud800-\udfff]")
 
@@ -77,14 +82,25 @@ class Writer:
         self._length += len(text)
 
 
+def column_names(cells: Iterable[str]) -> tuple[str, ...]:
+    """The names of a table's columns, as far as anybody would read them."""
+    return tuple(" ".join(cell.split())[:NAME_CHARS] for cell in islice(cells, MAX_COLUMNS))
+
+
 def clean(text: str) -> str:
     """Return ``text`` with newlines as line feeds, and NULs and lone surrogates as U+FFFD; nothing else is changed."""
     return _LONE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def to_json(extracted: Extracted) -> dict[str, Any]:
-    """As plain JSON values."""
-    return asdict(extracted)
+    """As plain JSON values; a table may have a million units, so they are one flat list of numbers."""
+    return {
+        "text": extracted.text,
+        "title": extracted.title,
+        "sections": [_section_json(section) for section in extracted.sections],
+        "date": extracted.date,
+        "people": list(extracted.people),
+    }
 
 
 def from_json(data: dict[str, Any]) -> Extracted:
@@ -93,6 +109,18 @@ def from_json(data: dict[str, Any]) -> Extracted:
     return Extracted(data["text"], data["title"], sections, data["date"], tuple(data["people"]))
 
 
+def _section_json(section: Section) -> dict[str, Any]:
+    return {
+        "start": section.start,
+        "end": section.end,
+        "headings": list(section.headings),
+        "page": section.page,
+        "columns": list(section.columns),
+        "units": [place for unit in section.units for place in unit],
+    }
+
+
 def _section(item: dict[str, Any]) -> Section:
-    units = tuple((start, end) for start, end in item["units"])
+    places = iter(item["units"])
+    units = tuple(zip(places, places, strict=True))
     return Section(item["start"], item["end"], tuple(item["headings"]), item["page"], tuple(item["columns"]), units)

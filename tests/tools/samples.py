@@ -7,12 +7,13 @@ import struct
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pptx
 from pptx.util import Inches
 
 from tests.tools.files import pdf_bytes, write_docx
-from tools.extracted import Extracted
+from tools.extracted import Extracted, clean, from_json, to_json
 from tools.readers.kinds import SNIFFED_BYTES, kind_of, read
 from tools.readers.source import Source
 
@@ -37,6 +38,21 @@ def read_as(folder: Path, name: str, data: str | bytes, max_bytes: int = MAX_BYT
 def stretches(extracted: Extracted) -> list[tuple[tuple[str, ...], str]]:
     """Headings and text of each section."""
     return [(section.headings, extracted.text[section.start : section.end]) for section in extracted.sections]
+
+
+def assert_well_divided(extracted: Extracted) -> None:
+    """Check that sections stand in order within the text, units within their section, and the text is clean."""
+    last = 0
+    for section in extracted.sections:
+        assert last <= section.start <= section.end <= len(extracted.text)
+        last = section.start
+        for start, end in section.units:
+            assert last <= start < end <= section.end
+            last = end
+        last = section.end
+    assert extracted.text.strip()
+    assert clean(extracted.text) == extracted.text
+    assert from_json(json.loads(json.dumps(to_json(extracted)))) == extracted
 
 
 def zipped(members: dict[str, str | bytes]) -> bytes:
@@ -155,7 +171,7 @@ def xls_bytes(rows: list[list[str | float]]) -> bytes:
 
 def write_pptx(path: Path) -> None:
     """A presentation of two slides: a list with notes, and a table beside a group."""
-    deck = pptx.Presentation()
+    deck: Any = pptx.Presentation()
     deck.core_properties.title = "Prices"
     first = deck.slides.add_slide(deck.slide_layouts[1])
     first.shapes.title.text = "Fruit"

@@ -4,16 +4,21 @@ A reader's module is loaded when its first file comes. ``read`` is meant for the
 which bounds time and memory; what ``LIGHT`` names may be read anywhere when it is small.
 """
 
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import PurePath
 
 from infra.errors import DocumentError
-from tools.extracted import Extracted
+from tools.extracted import Extracted, Span
 from tools.readers import archive
 from tools.readers.source import Source
 
 SNIFFED_BYTES = 4_096
 REASON_CHARS = 300
+MAX_SECTIONS = 100_000
+MAX_UNITS = 400_000
 
 GRAMMARS = {
     **dict.fromkeys((".py", ".pyi"), "tree_sitter_python:language"),
@@ -74,6 +79,8 @@ _READERS = {
 LIGHT = frozenset({"plain", "lines", "markdown", "table"})
 """Kinds whose readers take time and memory in proportion to the file."""
 _ZIPPED = frozenset({"docx", "pptx", "sheets", "epub", "zip"})
+_ADDRESS = re.compile(r",? ?\b(?:0x[0-9a-f]{8,}|\d{12,})\b")
+"""Where an object lies in memory: some messages tell, and no two runs alike."""
 _PLAIN_SUFFIXES = ("", ".txt", ".text")
 
 
@@ -109,12 +116,8 @@ def read(kind: str, source: Source) -> Extracted:
     """
     try:
         return _read(kind, source)
-    except (DocumentError, MemoryError):
+    except (DocumentError, FileNotFoundError, MemoryError, PermissionError):
         raise
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise _broken(kind, error) from error
     # a parser may raise anything over a file that is not what it says it is, and the file is to blame
     except Exception as error:
         raise _broken(kind, error) from error
@@ -131,9 +134,29 @@ def _read(kind: str, source: Source) -> Extracted:
     extracted: Extracted = getattr(import_module(f"tools.readers.{module}"), function)(source)
     if not extracted.text.strip():
         raise DocumentError("there is no text in it")
-    return extracted
+    return _bounded(extracted)
+
+
+def _bounded(extracted: Extracted) -> Extracted:
+    """The same with no more parts than memory can bear: where a section has too many units, neighbours are joined."""
+    if len(extracted.sections) > MAX_SECTIONS:
+        raise DocumentError(
+            f"it has {len(extracted.sections):,} sections, at most {MAX_SECTIONS:,} are read: divide it"
+        )
+    sections = [
+        replace(section, units=tuple(_joined(section.units))) if len(section.units) > MAX_UNITS else section
+        for section in extracted.sections
+    ]
+    return replace(extracted, sections=tuple(sections))
+
+
+def _joined(units: tuple[Span, ...]) -> Iterator[Span]:
+    number = -(-len(units) // MAX_UNITS)
+    for at in range(0, len(units), number):
+        group = units[at : at + number]
+        yield group[0][0], group[-1][1]
 
 
 def _broken(kind: str, error: Exception) -> DocumentError:
-    reason = " ".join(f"{error}".split())[:REASON_CHARS] or type(error).__name__
+    reason = _ADDRESS.sub("", " ".join(str(error).split()))[:REASON_CHARS] or type(error).__name__
     return DocumentError(f"the {_READERS[kind][0]} is broken: {reason}")

@@ -9,7 +9,7 @@ import pptx
 from docx.table import Table
 from docx.text.paragraph import Paragraph
 
-from tools.extracted import Extracted, clean
+from tools.extracted import Extracted, clean, column_names
 from tools.readers.outline import Outline
 from tools.readers.source import Source
 
@@ -98,7 +98,7 @@ def _add_frame(outline: Outline, frame: Any) -> None:  # noqa: ANN401 - python-p
 def _add_table(outline: Outline, rows: Iterable[list[str]]) -> None:
     cells = [line for row in rows if any(line := [_line(cell) for cell in row])]
     if cells:
-        outline.table([" | ".join(line) for line in cells], tuple(cells[0]) if len(cells) > 1 else ())
+        outline.table([" | ".join(line) for line in cells], column_names(cells[0]) if len(cells) > 1 else ())
 
 
 def _line(text: str) -> str:

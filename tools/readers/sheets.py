@@ -12,7 +12,7 @@ from typing import Any
 from python_calamine import CalamineWorkbook, PasswordError, SheetTypeEnum
 
 from infra.errors import DocumentError
-from tools.extracted import Extracted, clean
+from tools.extracted import Extracted, clean, column_names
 from tools.readers.outline import Outline
 from tools.readers.source import Source
 
@@ -46,7 +46,7 @@ def _add_sheet(outline: Outline, rows: Iterable[list[Any]]) -> None:
         cells = _cells(row)
         if len(cells) > 1 or columns or lines:
             if not columns and not lines:
-                columns = tuple(cells)
+                columns = column_names(cells)
             if cells:
                 lines.append(" | ".join(cells))
         elif cells:
@@ -57,6 +57,9 @@ def _add_sheet(outline: Outline, rows: Iterable[list[Any]]) -> None:
 
 def _cells(row: list[Any]) -> list[str]:
     """The cells of a row up to the last that holds anything."""
+    if row.count("") == len(row):
+        # a sheet with one cell far out is mostly such rows
+        return []
     cells = [_cell(value) for value in row]
     while cells and not cells[-1]:
         cells.pop()

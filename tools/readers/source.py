@@ -13,6 +13,8 @@ from tools.extracted import clean
 
 SNIFFED_BYTES = 262_144
 MAX_CONTROL_SHARE = 0.01
+MAX_DAMAGED_SHARE = 0.05
+"""Of the characters of a text that fits no other encoding, the share that may be damaged."""
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -74,6 +76,8 @@ def _likeliest(data: bytes) -> str:
         # UTF-8, or UTF-8 with a few damaged bytes: an old encoding would hardly ever make valid sequences
         return text
     best = from_bytes(data[:SNIFFED_BYTES]).best()
+    if best is None and text.count("\ufffd") <= MAX_DAMAGED_SHARE * len(text):
+        return text
     if best is None:
         raise DocumentError("it is a binary file, or in an unknown encoding")
     return data.decode(best.encoding, "replace")

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 
 from infra.errors import DocumentError
-from tools.extracted import Extracted, Section, Span
+from tools.extracted import Extracted, Section, Span, column_names
 from tools.readers.source import Source
 
 DELIMITERS = ",;\t|"
@@ -21,7 +21,7 @@ def read_table(source: Source) -> Extracted:
     first = text.lstrip().split("\n", 1)[0]
     rows = _rows(text, max(DELIMITERS, key=first.count))
     header, cells = next(rows, ((0, len(text)), list[str]()))
-    columns = tuple(" ".join(cell.split()) for cell in cells)
+    columns = column_names(cells)
     spans = tuple(span for span, _ in rows) or (header,)
     return Extracted(text, "", (Section(spans[0][0], spans[-1][1], columns=columns, units=spans),))
 

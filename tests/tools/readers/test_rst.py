@@ -1,0 +1,61 @@
+"""reStructuredText: the text as it stands, divided where docutils sees headings; nothing is included or run."""
+
+from pathlib import Path
+
+from tests.tools.samples import RST, read_as, stretches
+
+TITLES = """\
+#####
+Guide
+#####
+
+Setup
+=====
+Install. See :ref:`this <that>`.
+
+.. code-block:: python
+
+   Not a heading
+   =============
+
+Deep *down*
+-----------
+x
+
+End
+===
+y
+"""
+
+
+def test_restructured_text_is_divided_at_its_headings_and_stands_as_it_was_written(tmp_path: Path) -> None:
+    extracted = read_as(tmp_path, "a.rst", TITLES)
+    assert (extracted.text, extracted.title) == (TITLES, "Guide")
+    assert [(headings, text.split("\n", 1)[0]) for headings, text in stretches(extracted)] == [
+        (("Guide", "Setup"), "#####"),
+        (("Guide", "Setup", "Deep down"), "Deep *down*"),
+        (("Guide", "End"), "End"),
+    ]
+    assert "".join(text for _, text in stretches(extracted)) == TITLES
+
+
+def test_a_line_above_a_heading_belongs_to_it(tmp_path: Path) -> None:
+    (_, first), (_, second) = stretches(read_as(tmp_path, "a.rst", RST))
+    assert first.startswith("======\nCaches\n======\n")
+    assert second.startswith("Kinds\n-----\n")
+
+
+def test_no_file_is_included_and_nothing_unknown_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret\n======\n\nhidden")
+    text = (
+        "Top\n===\n\n.. include:: secret.txt\n\n.. raw:: html\n   :file: secret.txt\n\n.. automodule:: os\n\n|x| `a`_\n"
+    )
+    extracted = read_as(tmp_path, "a.rst", text)
+    assert stretches(extracted) == [(("Top",), text)]
+
+
+def test_headings_whose_levels_contradict_each_other_are_read_all_the_same(tmp_path: Path) -> None:
+    text = "A\n=\n\nB\n-\n\nx\n\nC\n~\n\ny\n\nD\n=\n\nE\n~\n\nz\n"
+    extracted = read_as(tmp_path, "a.rst", text)
+    assert extracted.text == text
+    assert extracted.sections[0].headings == ("A", "B")
