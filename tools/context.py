@@ -13,6 +13,8 @@ from tools.extracted import Extracted, Section, Span
 
 HEADER_CHARS = 320
 PART_CHARS = 100
+COLUMNS_CHARS = 220
+"""A row says little without the names of its columns: they get more room than any other part."""
 MAX_PEOPLE = 8
 FIRST_LINES = 3
 DATE_LINE_CHARS = 60
@@ -94,11 +96,15 @@ def header_of(extracted: Extracted, section: Section, path: str) -> str:
         f"page {section.page}" if section.page else "",
         extracted.date,
         ", ".join(extracted.people),
-        "columns: " + ", ".join(section.columns) if section.columns else "",
-        folders.strip(),
     ]
-    shown = [" ".join(part.split())[:PART_CHARS] for part in parts]
+    columns = "columns: " + ", ".join(section.columns) if section.columns else ""
+    shown = [_line(part, PART_CHARS) for part in parts]
+    shown += [_line(columns, COLUMNS_CHARS), _line(folders, PART_CHARS)]
     return " | ".join(dict.fromkeys(part for part in shown if part))[:HEADER_CHARS]
+
+
+def _line(text: str, most: int) -> str:
+    return " ".join(text.split())[:most]
 
 
 def _words(name: str) -> str:

@@ -1,8 +1,10 @@
 """Dates, speakers and headers."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from tools.context import HEADER_CHARS, find_date, find_people, header_of
+from tools.context import HEADER_CHARS, find_date, find_people, header_of, written_time
 from tools.extracted import Extracted, Section, Span
 
 
@@ -63,6 +65,18 @@ def test_a_header_holds_what_is_known_each_once() -> None:
 def test_a_document_without_title_is_called_by_the_words_of_its_name() -> None:
     assert header_of(Extracted("x", "", ()), Section(0, 1), "a/gpu-setup_v2 20260101.txt") == "gpu setup v2 | a"
     assert header_of(Extracted("x", "", ()), Section(0, 1), "20260101.txt") == ""
+
+
+def test_the_names_of_many_columns_are_kept_with_every_row() -> None:
+    names = tuple(f"column {number}" for number in range(15))
+    section = Section(0, 1, ("Sheet",), columns=names)
+    header = header_of(Extracted("x", "T" * 500, (section,)), section, "x.csv")
+    assert header == f"{'T' * 100} | Sheet | columns: {', '.join(names)}"[:HEADER_CHARS]
+    assert "column 14" in header
+
+
+def test_a_moment_is_written_as_a_date_that_was_found() -> None:
+    assert written_time(datetime(2026, 5, 6, 9, 30, tzinfo=UTC)) == find_date("Time: 2026-05-06 09:30", "x")
 
 
 def test_a_header_is_one_short_line() -> None:

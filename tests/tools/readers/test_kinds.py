@@ -9,7 +9,7 @@ import pytest
 from infra.errors import DocumentError
 from tests.tools.files import pdf_bytes, zip_bomb
 from tests.tools.samples import assert_well_divided, every_format, read_as, xls_bytes, zipped
-from tools.readers import archive
+from tools.readers import archive, kinds, plain
 from tools.readers.kinds import kind_of
 
 
@@ -88,6 +88,29 @@ def test_the_reason_is_one_short_line(tmp_path: Path) -> None:
         read_as(tmp_path, "a.pdf", pdf_bytes(["x"])[:250])
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 350
+
+
+def test_a_document_of_more_parts_than_memory_can_bear_is_joined_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "MAX_UNITS", 2)
+    extracted = read_as(tmp_path, "a.csv", "n\n1\n2\n3\n4\n5\n")
+    assert [extracted.text[start:end] for start, end in extracted.sections[0].units] == ["1\n2\n3", "4\n5"]
+    monkeypatch.setattr(kinds, "MAX_SECTIONS", 1)
+    with pytest.raises(DocumentError, match="it has 2 sections, at most 1 are read: divide it"):
+        read_as(tmp_path, "a.md", "# a\nb\n# c\nd\n")
+
+
+def test_a_message_does_not_tell_where_an_object_lies_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: object) -> None:
+        raise ValueError("loop in Thing(5, 0, 140249957853392)\nat <T at 0x7f5f80d54210>")
+
+    monkeypatch.setattr(plain, "read_plain", failing)
+    with pytest.raises(DocumentError) as caught:
+        read_as(tmp_path, "a.txt", "x")
+    assert str(caught.value) == "the text is broken: loop in Thing(5, 0) at <T at>"
 
 
 def test_suffixes_are_told_whatever_their_case() -> None:

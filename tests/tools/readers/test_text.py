@@ -11,6 +11,7 @@ from tests.tools.samples import read_as, stretches
 from tools.extracted import Section, from_json, to_json
 from tools.readers.source import decode
 
+PLAIN = "Plain words with a damaged end, as no encoding has them. " * 3
 GERMAN = "Die Stra\u00dfe f\u00fchrt \u00fcber die Br\u00fccke nach K\u00f6ln."
 
 
@@ -44,6 +45,7 @@ def test_a_conversation_keeps_its_lines_and_names_its_speakers(tmp_path: Path) -
         ("zwei \u00e4".encode("utf-16"), "zwei \u00e4"),
         (GERMAN.encode("cp1252"), GERMAN),
         (GERMAN.encode() + b" \xff!", GERMAN + " \ufffd!"),
+        (PLAIN.encode() + b"\x1b\xc0 \x8f", PLAIN + "\x1b\ufffd \ufffd"),
     ],
 )
 def test_encodings_are_found(data: bytes, text: str) -> None:
