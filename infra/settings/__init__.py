@@ -24,6 +24,7 @@ from infra.settings.servers import (
     OpenAISettings,
     VllmSettings,
 )
+from infra.settings.stores import EmbeddingKind, EmbeddingSettings, QdrantSettings
 from infra.settings.work import AgentSettings, BudgetSettings, CallSettings, ModelSettings, SupervisorMode
 
 PREFIX = "DOCMIND_"
@@ -35,12 +36,15 @@ __all__ = [
     "BackendName",
     "BudgetSettings",
     "CallSettings",
+    "EmbeddingKind",
+    "EmbeddingSettings",
     "EngineSettings",
     "IngestSettings",
     "LlamaCppSettings",
     "ModelSettings",
     "OllamaSettings",
     "OpenAISettings",
+    "QdrantSettings",
     "RetrievalSettings",
     "Settings",
     "SupervisorMode",
@@ -87,6 +91,8 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     agents: AgentSettings = AgentSettings()
     budget: BudgetSettings = BudgetSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    qdrant: QdrantSettings = QdrantSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     ingest: IngestSettings = IngestSettings()
 
