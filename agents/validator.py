@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.common import Written
 from agents.synthesizer import Case, Claim, Draft, case_messages
 from infra.llm.ask import Asker, UnreadableReply
-from infra.llm.failures import one_line
 from infra.llm.prompt import load
 from infra.text.blocks import block
 from infra.text.sentences import split_sentences
+from infra.text.shown import one_line
 from tools.citations import Citation, best_quote, locate
 from tools.evidence import Passage
 

@@ -29,12 +29,13 @@ from infra.llm.breaker import Breaker, LeftAlone, Sign
 from infra.llm.budget import Budget, Reservation
 from infra.llm.diagnose import failure_of, translated
 from infra.llm.endpoint import Abilities, Backend, Clients
-from infra.llm.failures import Failure, one_line, who_is
+from infra.llm.failures import Failure, who_is
 from infra.llm.ledger import Attempt, Call, Ledger, Outcome, Scope
 from infra.llm.stepdown import Learned
 from infra.llm.tokens import Count, TokenCounter
 from infra.llm.window import Fitted, Window
 from infra.settings import CallSettings
+from infra.text.shown import one_line
 
 
 @dataclass(frozen=True, slots=True)

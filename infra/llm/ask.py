@@ -18,10 +18,10 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ValidationError
 
 from infra.errors import BackendError, BudgetExceeded
-from infra.llm.failures import one_line
 from infra.llm.ledger import RemarkKind
 from infra.llm.parse import MAX_CHARS, Reading, accepted, readings
 from infra.text.blocks import neutral
+from infra.text.shown import one_line
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from infra.errors import BackendError, BackendUnavailable
 from infra.llm.endpoint import Backend
 from infra.llm.ledger import FailureKind
+from infra.text.shown import one_line
 
-MAX_MESSAGE_CHARS = 240
 _PASSING_STATUSES = (408, 429)
 _DEAD_STATUSES = (500, 502, 504)
 _NOT_IMPLEMENTED = 501
@@ -87,12 +87,6 @@ def explain(failure: Failure, backend: Backend) -> BackendError:
 def who_is(backend: Backend) -> str:
     """Return a server's name and address, as messages give them."""
     return f"{backend.name} at {backend.base_url}"
-
-
-def one_line(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
-    """Return the first words of a message, on one line, without control characters."""
-    words = " ".join("".join(c if c.isprintable() else " " for c in text[: 8 * limit]).split())
-    return words if len(words) <= limit else f"{words[: limit - 1]}…"
 
 
 def _setting(backend: Backend, key: str) -> str:

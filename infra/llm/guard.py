@@ -27,7 +27,6 @@ from infra.errors import BackendError, BackendUnavailable
 from infra.llm.account import CallAccount, Desk
 from infra.llm.diagnose import failure_of
 from infra.llm.endpoint import Abilities
-from infra.llm.failures import one_line
 from infra.llm.ledger import Ledger, Remark, Scope
 from infra.llm.request import (
     Ask,
@@ -43,6 +42,7 @@ from infra.llm.request import (
 )
 from infra.llm.stream import HeldReply, assembled, awaited
 from infra.llm.tokens import Count
+from infra.text.shown import one_line
 
 R = TypeVar("R")
 Next = Callable[[], Awaitable["GuardedChat | None"]]

@@ -21,13 +21,13 @@ from infra.errors import BackendError
 from infra.llm.account import CallAccount, Desk, Usage
 from infra.llm.bounds import timeout_of
 from infra.llm.diagnose import failure_of
-from infra.llm.failures import one_line
 from infra.llm.ledger import Remark, Scope
 from infra.llm.parse import Json, readings
 from infra.llm.stepdown import Form, plainer, refused_form, schema_in
 from infra.llm.tokens import Count
 from infra.llm.window import Fitted, Window, fit
 from infra.settings import CallSettings
+from infra.text.shown import one_line
 
 _LIMIT_KEYS = ("max_tokens", "max_completion_tokens")
 _WAY_KEYS = ("stream", "stream_usage")

@@ -23,7 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from infra.errors import ConfigurationError
 from infra.llm.counting.messages import ContentFormat, Unrenderable, Wire, template_messages, template_tools
-from infra.llm.failures import one_line
+from infra.text.shown import one_line
 
 RENDER_SECONDS = 2.0
 MAX_TEMPLATE_BYTES = 1_000_000

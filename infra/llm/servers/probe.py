@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from infra.errors import BackendError, BackendUnavailable
 from infra.llm.endpoint import Clients
-from infra.llm.failures import one_line
 from infra.settings import BackendKind
+from infra.text.shown import one_line
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
