@@ -14,14 +14,15 @@ import pytest
 from infra.errors import DocumentError
 from infra.settings import IngestSettings
 from tests.tools.files import pdf_bytes, zip_bomb
+from tests.tools.samples import every_format, xlsx_bytes
 from tools import reading, reading_helper
 from tools.reading import Reading
 
 SLOW_HELPER = "tests.tools.slow_helper"
 
 
-def settings(max_file_mb: float = 100, file_seconds: float = 60) -> IngestSettings:
-    return IngestSettings(max_file_mb=max_file_mb, file_seconds=file_seconds)
+def settings(max_file_mb: float = 100, file_seconds: float = 60, reader_memory_mb: int = 1024) -> IngestSettings:
+    return IngestSettings(max_file_mb=max_file_mb, file_seconds=file_seconds, reader_memory_mb=reader_memory_mb)
 
 
 @pytest.fixture
@@ -76,6 +77,42 @@ def test_a_file_that_takes_too_long_or_crashes_the_helper_is_refused_and_the_nex
             with pytest.raises(DocumentError, match="reading it crashed the reader"):
                 reader.read(files / "a.html", 9)
         assert reader.read(files / "a.html", 9).title == "Title"
+
+
+def test_a_file_that_takes_too_much_memory_is_refused_and_the_next_is_read(files: Path) -> None:
+    corners = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+    (files / "wide.xlsx").write_bytes(xlsx_bytes({"Wide": corners}))
+    (files / "long.json").write_text("[" + "1234567," * 2_000_000 + "1]")
+    with Reading(settings(reader_memory_mb=256)) as reader:
+        for name, reason in (
+            ("wide.xlsx", "reading it crashed the reader, or took more than 256 MB of memory"),
+            ("long.json", "reading it takes more than 256 MB of memory"),
+        ):
+            with pytest.raises(DocumentError, match=f"{reason}; DOCMIND_INGEST__READER_MEMORY_MB decides"):
+                reader.read(files / name, 9)
+            assert reader.read(files / "a.html", 9).title == "Title"
+
+
+def test_every_format_can_be_read_in_the_least_memory_that_may_be_set(tmp_path: Path) -> None:
+    with Reading(settings(reader_memory_mb=256)) as reader:
+        for suffix, data in every_format(tmp_path).items():
+            path = tmp_path / f"good{suffix}"
+            path.write_bytes(data)
+            assert reader.read(path, len(data)).text
+
+
+def test_long_texts_are_read_by_the_helper(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("Words and words.\n" * 100_000)
+    with Reading(settings()) as reader:
+        assert len(reader.read(path, path.stat().st_size).text) == path.stat().st_size
+        assert reader._process is not None
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(DocumentError, match="it is not a file any more"), Reading(settings()) as reader:
+        reader.read(tmp_path / "a.txt", 1)
 
 
 def test_a_helper_that_died_between_files_is_told(files: Path) -> None:
