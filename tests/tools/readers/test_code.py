@@ -51,6 +51,11 @@ def test_every_language_has_its_names(tmp_path: Path, name: str) -> None:
     assert_well_divided(extracted)
 
 
+def test_what_is_defined_on_the_line_of_its_class_stays_with_it(tmp_path: Path) -> None:
+    text = "class Tool { int price() { return 1; }\n  int size() { return 2; } };\n"
+    assert [section.headings for section in read_as(tmp_path, "a.cpp", text).sections] == [("Tool",), ("Tool.size",)]
+
+
 def test_damaged_code_keeps_what_can_be_told(tmp_path: Path) -> None:
     extracted = read_as(
         tmp_path, "a.py", "def ok():\n    return 1\n\ndef broken(:\n  ((((\n\ndef fine():\n    return 2\n"

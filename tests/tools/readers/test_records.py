@@ -62,7 +62,14 @@ def test_nesting_without_end_is_refused_and_deep_nesting_is_read(tmp_path: Path)
 
 def test_long_keys_do_not_multiply(tmp_path: Path) -> None:
     data = json.dumps({"k" * 100_000: [{"a": number} for number in range(1_000)]})
-    assert len(read_as(tmp_path, "a.json", data).text) < 300_000
+    extracted = read_as(tmp_path, "a.json", data)
+    assert len(extracted.text) < 300_000
+    assert extracted.sections[0].headings == ("k" * 80,)
+
+
+def test_a_number_of_any_length_stands_as_it_is_written(tmp_path: Path) -> None:
+    number = "9" * 5_000
+    assert read_as(tmp_path, "a.json", f'{{"a": {number}, "b": 1.10}}').text == f"a: {number}\nb: 1.10"
 
 
 @given(VALUES)

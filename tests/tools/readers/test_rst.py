@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+from docutils import nodes
+
 from tests.tools.samples import RST, read_as, stretches
+from tools.readers import rst
+
+titles = rst._titles
 
 TITLES = """\
 #####
@@ -45,13 +51,17 @@ def test_a_line_above_a_heading_belongs_to_it(tmp_path: Path) -> None:
     assert second.startswith("Kinds\n-----\n")
 
 
-def test_no_file_is_included_and_nothing_unknown_is_lost(tmp_path: Path) -> None:
+def test_no_file_is_included_and_nothing_unknown_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[nodes.document] = []
+    monkeypatch.setattr(rst, "_titles", lambda document: seen.append(document) or titles(document))
     (tmp_path / "secret.txt").write_text("secret\n======\n\nhidden")
+    monkeypatch.chdir(tmp_path)
     text = (
         "Top\n===\n\n.. include:: secret.txt\n\n.. raw:: html\n   :file: secret.txt\n\n.. automodule:: os\n\n|x| `a`_\n"
     )
     extracted = read_as(tmp_path, "a.rst", text)
     assert stretches(extracted) == [(("Top",), text)]
+    assert "hidden" not in seen[0].astext()
 
 
 def test_headings_whose_levels_contradict_each_other_are_read_all_the_same(tmp_path: Path) -> None:
