@@ -68,7 +68,7 @@ def prepare(resources: Resources, docs: Sequence[Path] | None, console: Console)
             embedder,
             docs,
             settings=resources.settings.ingest,
-            progress=lambda name, done, total: status.update(f"Reading documents {done}/{total} {name}"),
+            progress=lambda at: status.update(f"Reading documents {at.done}/{at.total} {at}"),
         )
     for failure in report.failed:
         console.print(f"not read: {failure.path}: {failure.error}", style="yellow", markup=False, soft_wrap=True)

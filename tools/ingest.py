@@ -13,58 +13,32 @@ Whatever is stored is stored whole: after an interruption the index is usable, a
 import json
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.errors import ConfigurationError, DocMindError
 from infra.settings import IngestSettings, load_settings
 from infra.store.embeddings import Embedder, open_minilm
 from infra.store.index import Index
-from infra.store.roots import contains, scope_id
+from infra.store.roots import root_of, scope_id
 from infra.telemetry import set_up_logging
 from infra.text.terms import VERSION as TERMS_VERSION
 from tools.chunk import SPLITTER_VERSION
-from tools.ingest_plan import Done, Known, Plan, make_plan
+from tools.ingest_plan import Done, Known, Maker, Plan, make_plan
+from tools.ingest_report import IngestReport, Tell, progress_bar, tell_nobody
 from tools.ingest_scan import Failure, Found, given_paths, scan
 from tools.readers import READER_VERSION
 
 VERSION = f"{READER_VERSION} {SPLITTER_VERSION} {TERMS_VERSION}"
 INTERRUPTED = 130
 
-Tell = Callable[[str, int, int], None]
-
 app = typer.Typer(add_completion=False)
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What an ingestion did, in documents.
-
-    Attributes:
-        added: files read for the first time.
-        changed: files read again.
-        removed: documents that are no longer there, or can no longer be read.
-        unchanged: documents that are as they were.
-        chunks: passages the index now holds under the given paths.
-        seconds: how long it took.
-        failed: files that could not be read, with the reason.
-    """
-
-    added: int
-    changed: int
-    removed: int
-    unchanged: int
-    chunks: int
-    seconds: float
-    failed: tuple[Failure, ...]
 
 
 def ingest(
@@ -74,7 +48,7 @@ def ingest(
     *,
     settings: IngestSettings,
     prune: bool = False,
-    progress: Tell | None = None,
+    progress: Tell = tell_nobody,
 ) -> IngestReport:
     """Bring the index up to date with the files under ``paths``; blocking.
 
@@ -84,7 +58,7 @@ def ingest(
         paths: files and folders; must be there.
         settings: which files are too large or too slow.
         prune: whether to remove what lies under none of ``paths``.
-        progress: told the path of each file to be read, how many are done, and how many there are.
+        progress: told what is at work; from two threads, one call at a time from each.
 
     Raises:
         ConfigurationError: a path is not there.
@@ -93,42 +67,52 @@ def ingest(
     started = time.perf_counter()
     there = scan(paths)
     known = Known(tuple(index.library.roots()), index.library.stamps(), index.library.unreadable())
-    plan = make_plan(there, known, VERSION, prune=prune, digest=_digest)
-    index.library.set_roots(plan.roots)
+    digest = partial(_digest, max_bytes=settings.max_file_mb * 1e6)
+    plan = make_plan(there, known, _maker(settings), prune=prune, digest=digest)
+    if plan.roots != known.roots:
+        index.library.set_roots(plan.roots)
     index.library.touch(plan.touched)
     index.remove([scope_id(path) for path in plan.removed])
-    done = _work(index, embedder, plan, settings, progress)
-    gone = [path for path in known.unreadable if any(contains(root, path) for root in there.given)]
-    still = {failure.path for failure in plan.failed}
-    index.library.set_unreadable(done.unreadable, [path for path in gone if path not in still])
-    if plan.removed or done.changed or done.dropped:
+    done = _do(plan, index, embedder, settings, progress)
+    index.library.set_unreadable(done.unreadable, _readable_again(plan, known, there.given))
+    if plan.removed or done.changed or done.moved or done.dropped:
         index.library.drop_unused_embeddings()
     return IngestReport(
         added=done.added,
         changed=done.changed,
+        moved=done.moved,
         removed=len(plan.removed) + done.dropped,
         unchanged=plan.unchanged,
         chunks=index.counts(there.given).chunks,
+        embedded=done.embedded,
         seconds=round(time.perf_counter() - started, 3),
         failed=tuple(sorted([*plan.failed, *done.failed], key=lambda failure: failure.path)),
     )
 
 
-def _work(index: Index, embedder: Embedder, plan: Plan, settings: IngestSettings, progress: Tell | None) -> Done:
+def _do(plan: Plan, index: Index, embedder: Embedder, settings: IngestSettings, progress: Tell) -> Done:
     if not plan.jobs:
         return Done()
     # LlamaIndex takes 2 s to import: a folder in which nothing changed must not pay that
     from tools.ingest_work import Work  # noqa: PLC0415
 
-    with Work(index, embedder, settings, VERSION) as work:
-        return work.run(plan.jobs, progress or _silent)
+    return Work(index, embedder, settings, _maker(settings)).run(plan.jobs, progress)
 
 
-def _silent(path: str, done: int, total: int) -> None:
-    """Tell nobody."""
+def _maker(settings: IngestSettings) -> Maker:
+    return Maker(VERSION, f"{VERSION} {settings.model_dump_json()}")
 
 
-def _digest(found: Found) -> str | Failure:
+def _readable_again(plan: Plan, known: Known, given: Sequence[str]) -> list[str]:
+    """Files that were noted as unreadable and are gone, were read, or lie under no root any more."""
+    still = {failure.path for failure in plan.failed}
+    gone = (path for path in known.unreadable if root_of(path, given) or not root_of(path, plan.roots))
+    return [path for path in gone if path not in still]
+
+
+def _digest(found: Found, max_bytes: float) -> str | Failure:
+    if found.size > max_bytes:
+        return ""  # it will not be read
     try:
         with Path(found.path).open("rb") as file:
             return file_digest(file, "sha256").hexdigest()
@@ -149,7 +133,7 @@ def main(
         set_up_logging(settings)
         given = given_paths(paths)
         embedder = open_minilm(settings.data_dir)
-        with Index.open(settings, embedder) as index, _progress() as tell:
+        with Index.open(settings, embedder) as index, progress_bar() as tell:
             report = ingest(index, embedder, paths, settings=settings.ingest, prune=prune, progress=tell)
             documents = index.counts(given).documents
     except DocMindError as error:
@@ -167,28 +151,7 @@ def main(
 def _tell(report: IngestReport, *, as_json: bool) -> None:
     for failure in report.failed:
         typer.echo(f"not read: {failure.path}: {failure.error}", err=True)
-    if as_json:
-        typer.echo(json.dumps(asdict(report), ensure_ascii=False))
-        return
-    typer.echo(
-        f"{report.added} added, {report.changed} changed, {report.removed} removed, {report.unchanged} unchanged, "
-        f"{len(report.failed)} not read; {report.chunks} passages; {report.seconds:.1f} s"
-    )
-
-
-@contextmanager
-def _progress() -> Generator[Tell]:
-    """A bar on stderr, shown to people (a terminal) once there is something to read."""
-    console = Console(stderr=True)
-    name = TextColumn("{task.fields[path]}")
-    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), name)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, path="", visible=False)
-
-        def tell(path: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, path=Path(path).name, visible=True)
-
-        yield tell
+    typer.echo(json.dumps(asdict(report), ensure_ascii=False) if as_json else str(report))
 
 
 if __name__ == "__main__":

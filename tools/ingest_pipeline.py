@@ -9,6 +9,7 @@ batches keep the model busy.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,13 @@ class SplitWindows(TransformComponent):
 
 
 class EmbedWindows(TransformComponent):
-    """Makes sure that the embedding of every window is kept; the nodes pass on as they are."""
+    """Makes sure that the embedding of every window is kept; the nodes pass on as they are.
 
+    Attributes:
+        computed: how many embeddings were computed so far.
+    """
+
+    computed: int = 0
     _memory: EmbeddingMemory = PrivateAttr()
 
     def __init__(self, memory: EmbeddingMemory) -> None:
@@ -62,19 +68,20 @@ class EmbedWindows(TransformComponent):
     def __call__(self, nodes: Sequence[BaseNode], **_: Any) -> Sequence[BaseNode]:
         """Embed the windows whose embedding is not known yet."""
         texts = (embedded_text(node.metadata[HEADER], node.get_content(MetadataMode.NONE)) for node in nodes)
-        self._memory.remember({digest_of(text): text for text in texts})
+        self.computed += self._memory.remember({digest_of(text): text for text in texts})
         return nodes
 
 
 class Pipeline:
     """Splits documents and has their windows embedded."""
 
-    def __init__(self, cache_file: Path, memory: EmbeddingMemory, version: str) -> None:
+    def __init__(self, memory: EmbeddingMemory, version: str, cache_file: Path) -> None:
         """Keep LlamaIndex's cache in ``cache_file``; ``version`` is that of readers and splitter."""
         self._values = SqliteKeyValues(cache_file)
         cache = IngestionCache(cache=self._values, collection=CACHE_COLLECTION)
         self._split = IngestionPipeline(transformations=[SplitWindows(version=version)], cache=cache)
-        self._embed = IngestionPipeline(transformations=[EmbedWindows(memory)], disable_cache=True)
+        self._windows = EmbedWindows(memory)
+        self._embed = IngestionPipeline(transformations=[self._windows], disable_cache=True)
 
     def close(self) -> None:
         """Close the cache; safe to call twice."""
@@ -92,23 +99,31 @@ class Pipeline:
         nodes = list(self._split.run(documents=[document]))
         return _entry(stamp, extracted, nodes), nodes
 
-    def embed(self, nodes: Sequence[Node]) -> None:
-        """Have the windows of any number of documents embedded and kept."""
+    def embed(self, nodes: Sequence[Node]) -> int:
+        """Have the windows of any number of documents embedded and kept; return how many were computed."""
+        before = self._windows.computed
         self._embed.run(nodes=nodes)
+        return self._windows.computed - before
 
 
 def _split(node: BaseNode) -> list[BaseNode]:
     text = node.get_content(MetadataMode.NONE)
     extracted = from_json({**json.loads(node.metadata[STRUCTURE]), "text": text})
     cuts = cut(extracted, lambda section: header_of(extracted, section, node.metadata[RELATIVE]))
-    return [window for ordinal, piece in enumerate(cuts) for window in _nodes(node.node_id, ordinal, piece, text)]
+    seen: Counter[tuple[str, str]] = Counter()
+    windows: list[BaseNode] = []
+    for ordinal, piece in enumerate(cuts):
+        words = (piece.header, text[piece.start : piece.end])
+        chunk_id = digest_of(node.node_id, *words, str(seen[words]))
+        seen[words] += 1
+        windows += _nodes(node.node_id, chunk_id, ordinal, piece, text)
+    return windows
 
 
-def _nodes(document_id: str, ordinal: int, piece: Cut, text: str) -> list[TextNode]:
-    chunk_id = digest_of(document_id, f"{piece.start}-{piece.end}", text[piece.start : piece.end])
+def _nodes(document_id: str, chunk_id: str, ordinal: int, piece: Cut, text: str) -> list[TextNode]:
     return [
         TextNode(
-            id_=str(UUID(hex=digest_of(chunk_id, f"{start}-{end}"))),
+            id_=str(UUID(hex=digest_of(chunk_id, f"{start - piece.start}-{end - piece.start}"))),
             text=text[start:end],
             metadata={
                 DOCUMENT: document_id,

@@ -1,7 +1,7 @@
 """What the store keeps and what it hands out: plain values, no code that touches a disk.
 
-Offsets are characters (code points) of a document's extracted text, half-open. Ids are hex digests: the same content at
-the same place gives the same id in every run. Paths are absolute POSIX paths unless a name says otherwise.
+Offsets are characters (code points) of a document's extracted text, half-open. Ids are hex digests: the same content in
+the same document gives the same id in every run. Paths are absolute POSIX paths unless a name says otherwise.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,8 @@ class Chunk:
     """A passage: whole sentences, about 200 tokens at most.
 
     Attributes:
-        id: digest of the document's id, the offsets and the text.
+        id: digest of the document's id, header and text (and how many of the same stand before it): it stays the same
+            when words before it change.
         document_id: the document it stands in.
         ordinal: its place among the document's chunks, from 0.
         start: offset of its first character in the document's text.
@@ -82,7 +83,7 @@ class Span:
     """A window: 64-128 tokens inside one chunk; what is embedded is the chunk's header, a newline and its text.
 
     Attributes:
-        id: UUID text, made from the chunk's id and the offsets.
+        id: UUID text, made from the chunk's id and the place in the chunk.
         chunk_id: the chunk it stands in.
         start: offset of its first character in the document's text.
         end: offset after its last character.

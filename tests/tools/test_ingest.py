@@ -13,7 +13,10 @@ from tests.tools.files import encrypted_pdf, pdf_bytes, write, write_docx
 from tests.tools.words import WordEmbedder
 from tools import ingest as door
 from tools import ingest_work
-from tools.ingest import IngestReport, ingest
+from tools.ingest import ingest
+from tools.ingest_report import IngestReport, Progress
+from tools.ingest_scan import Found
+from tools.reading import Reading
 
 SETTINGS = IngestSettings()
 
@@ -73,7 +76,12 @@ def test_unchanged_files_are_not_opened_and_touched_ones_only_hashed(
     run(index, docs)
     hashed: list[str] = []
     digest = door._digest
-    monkeypatch.setattr(door, "_digest", lambda found: hashed.append(Path(found.path).name) or digest(found))
+
+    def noted(found: Found, max_bytes: float) -> object:
+        hashed.append(Path(found.path).name)
+        return digest(found, max_bytes)
+
+    monkeypatch.setattr(door, "_digest", noted)
     assert (counts(run(index, docs)), hashed) == ((0, 0, 0, 3), [])
     os.utime(docs / "plain.txt", ns=(0, 10**18 + 5))
     assert (counts(run(index, docs)), hashed) == ((0, 0, 0, 3), ["plain.txt"])
@@ -196,7 +204,7 @@ def test_a_broken_file_is_not_tried_again_until_it_changes_and_takes_its_old_con
     assert (counts(broken), len(broken.failed)) == ((0, 0, 1, 3), 1)
     assert "report.pdf" not in names(index)
     with monkeypatch.context() as patch:
-        patch.setattr(ingest_work, "Reading", None)
+        patch.setattr(Reading, "read", None)
         again = run(index, docs)
     assert (counts(again), again.failed) == ((0, 0, 0, 3), broken.failed)
     report.write_bytes(pdf_bytes(["A better page."]))
@@ -206,25 +214,39 @@ def test_a_broken_file_is_not_tried_again_until_it_changes_and_takes_its_old_con
 def test_a_file_that_vanishes_while_it_is_read_is_reported(
     index: Index, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def vanish(path: str, done: int, total: int) -> None:
-        if path.endswith("plain.txt"):
-            Path(path).unlink()
+    def vanish(progress: Progress) -> None:
+        if progress.path.endswith("plain.txt"):
+            Path(progress.path).unlink()
 
     report = ingest(index, WordEmbedder(), [docs], settings=SETTINGS, progress=vanish)
     assert (counts(report), report.failed[0].error) == ((2, 0, 0, 0), "No such file or directory")
 
 
-def test_progress_is_told_for_files_that_are_read(index: Index, docs: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-
-    def tell(path: str, done: int, total: int) -> None:
-        told.append((Path(path).name, done, total))
-
-    ingest(index, WordEmbedder(), [docs], settings=SETTINGS, progress=tell)
-    assert told == [("caches.md", 0, 3), ("prices.csv", 1, 3), ("plain.txt", 2, 3), ("", 3, 3)]
+def test_progress_is_told_for_files_that_are_read_and_windows_that_are_embedded(index: Index, docs: Path) -> None:
+    told: list[Progress] = []
+    ingest(index, WordEmbedder(), [docs], settings=SETTINGS, progress=told.append)
+    assert [(Path(at.path).name, at.done, at.total, at.embedded, at.windows) for at in told] == [
+        ("caches.md", 0, 3, 0, 0),
+        ("prices.csv", 1, 3, 0, 0),
+        ("plain.txt", 2, 3, 0, 0),
+        ("", 3, 3, 0, 4),
+        ("", 3, 3, 0, 0),
+    ]
     told.clear()
-    ingest(index, WordEmbedder(), [docs], settings=SETTINGS, progress=tell)
+    ingest(index, WordEmbedder(), [docs], settings=SETTINGS, progress=told.append)
     assert told == []
+
+
+def test_progress_is_told_inside_a_single_large_file(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_work, "EMBED_WINDOWS", 4)
+    write(tmp_path / "large.txt", "\n\n".join(f"Paragraph {n} of a long text about things." for n in range(150)))
+    told: list[Progress] = []
+    report = ingest(index, WordEmbedder(), [tmp_path], settings=SETTINGS, progress=told.append)
+    steps = [at for at in told if at.windows]
+    assert [at.embedded for at in steps] == list(range(0, report.embedded, 4))
+    assert str(steps[1]) == f"embedding 4 of {report.embedded} windows"
 
 
 @pytest.mark.parametrize("version", ["VERSION"])
@@ -245,7 +267,7 @@ def test_embeddings_of_what_is_gone_are_dropped_and_a_moved_file_needs_none_anew
     run(index, docs)
     before = kept()
     (docs / "plain.txt").rename(docs / "plain.md")
-    assert counts(run(index, docs)) == (1, 0, 1, 2)
+    assert counts(run(index, docs)) == (0, 0, 0, 2)
     assert kept() == before
     (docs / "plain.md").unlink()
     run(index, docs)
@@ -266,8 +288,8 @@ def test_an_interruption_loses_no_document_that_was_stored_and_the_next_run_goes
     options = load_settings(data_dir=data_dir)
     monkeypatch.setattr(ingest_work, "GROUP_WINDOWS", 1)
 
-    def interrupt(path: str, done: int, total: int) -> None:
-        if done == 2:
+    def interrupt(progress: Progress) -> None:
+        if progress.path and progress.done == 2:
             raise KeyboardInterrupt
 
     with Index.open(options, WordEmbedder()) as index:

@@ -18,6 +18,7 @@ from tests.tools.words import WordEmbedder
 from tools import ingest as door
 
 ROOT = Path(__file__).resolve().parents[2]
+FIGURES = ("added", "changed", "moved", "removed", "unchanged", "chunks", "embedded")
 
 
 @pytest.fixture(autouse=True)
@@ -42,14 +43,8 @@ def test_the_report_is_one_json_object_on_stdout_and_failures_are_lines_on_stder
     result = call(docs, "--json")
     report = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert list(report) == ["added", "changed", "removed", "unchanged", "chunks", "seconds", "failed"]
-    assert {key: report[key] for key in ("added", "changed", "removed", "unchanged", "chunks")} == {
-        "added": 1,
-        "changed": 0,
-        "removed": 0,
-        "unchanged": 0,
-        "chunks": 1,
-    }
+    assert list(report) == [*FIGURES, "seconds", "failed"]
+    assert {key: report[key] for key in FIGURES} == dict.fromkeys(FIGURES, 0) | {"added": 1, "chunks": 1, "embedded": 1}
     assert report["seconds"] > 0
     (failure,) = report["failed"]
     assert failure["path"] == str(docs / "b.pdf")
@@ -58,7 +53,9 @@ def test_the_report_is_one_json_object_on_stdout_and_failures_are_lines_on_stder
 
 
 def test_people_get_one_line(docs: Path) -> None:
-    assert call(docs).stdout.startswith("1 added, 0 changed, 0 removed, 0 unchanged, 1 not read; 1 passages; ")
+    assert call(docs).stdout.startswith(
+        "1 added, 0 changed, 0 moved, 0 removed, 0 unchanged, 1 not read; 1 passages, 1 windows embedded; "
+    )
 
 
 def test_prune_drops_what_is_not_given(docs: Path, tmp_path: Path) -> None:
