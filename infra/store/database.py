@@ -27,12 +27,7 @@ BUSY_SECONDS = 30.0
 OPENING_TRIES = 50
 OPENING_WAIT_SECONDS = 0.05
 
-_PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
-    # with WAL, NORMAL can lose the last transactions on a power cut but never leaves a broken file
-    "PRAGMA synchronous=NORMAL",
-    "PRAGMA foreign_keys=ON",
-)
+_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA foreign_keys=ON")
 
 
 @contextmanager
@@ -47,8 +42,14 @@ def store_errors(path: Path) -> Generator[None]:
 class Database:
     """An open SQLite file."""
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(self, path: Path, schema: str, *, durable: bool = False) -> None:
         """Open or create ``path`` and run ``schema`` (``CREATE ... IF NOT EXISTS``).
+
+        Args:
+            path: the file.
+            schema: its tables.
+            durable: whether what was written outlives a power cut (a few milliseconds a transaction). If not, a power
+                cut can take the last transactions; the file is never broken, and a kill takes nothing in either case.
 
         Raises:
             StoreError: the file cannot be opened, written, or is not a database.
@@ -60,6 +61,7 @@ class Database:
         self._idle: list[sqlite3.Connection] | None = []
         with store_errors(self._path):
             self._connection = _opened(path, schema)
+            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """The rows of a query."""
@@ -88,7 +90,9 @@ class Database:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # a full disk makes SQLite undo the transaction by itself
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
             finally:
                 self._writing_thread = None
