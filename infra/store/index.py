@@ -6,10 +6,9 @@ that lie under these absolute paths (roots, folders in them, or single files); N
 documents (``doc``) are made for the roots in play: the given ones, or all (see ``infra.store.roots``).
 """
 
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Self
@@ -17,14 +16,15 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.errors import StoreError
 from infra.settings import Settings
+from infra.store.collection import Collection
 from infra.store.database import Database
 from infra.store.embeddings import Embedder
+from infra.store.follow import Progress, Truth, counted_terms, no_progress
 from infra.store.library import SCHEMA, Library
 from infra.store.lookup import Lookup
 from infra.store.memory import EmbeddingMemory
-from infra.store.owner import Ownership
+from infra.store.owner import INGESTION, Ownership, make_folder
 from infra.store.records import (
     Chunk,
     Counts,
@@ -34,19 +34,17 @@ from infra.store.records import (
     Span,
     StoredPassage,
     StoredWindow,
-    Window,
-    digest_of,
     embedded_text,
 )
-from infra.store.roots import scopes_of, wanted_scopes
-from infra.store.vectors import Bm25, VectorStore, open_edge
+from infra.store.roots import wanted_scopes
+from infra.store.shared import SharedVectors
+from infra.store.vectors import Bm25, open_edge
 from infra.text.terms import VERSION as TERMS_VERSION
-from infra.text.terms import terms
 
 BM25 = Bm25()
-VECTORS_VERSION = 2
-FOLLOW_WINDOWS = 1_024
-"""Windows handed to the vector store at once: bounds memory while a large library is repaired."""
+VECTORS_VERSION = 3
+INGESTION_WAIT_SECONDS = 10.0
+"""How long one ingestion waits for another one's end."""
 
 
 def tenant_folder(settings: Settings) -> Path:
@@ -55,46 +53,72 @@ def tenant_folder(settings: Settings) -> Path:
 
 
 class Index:
-    """One tenant's documents, owned by this process while it is open."""
+    """One tenant's documents.
 
-    def __init__(self, folder: Path, embedder: Embedder) -> None:
+    Any number of processes may have it open, read and change it. The vectors are owned by one of them, which the others
+    ask; callers need not know which (see ``infra.store.shared``).
+    """
+
+    def __init__(self, folder: Path, embedder: Embedder, *, progress: Progress = no_progress) -> None:
         """Open the index in ``folder``; see ``open``."""
         self.folder = folder
-        self._embedder = embedder
         self._writing = RLock()
-        self._ownership = Ownership(folder)
+        make_folder(folder)
         with ExitStack() as undo:
-            undo.callback(self._ownership.release)
-            self._database = Database(folder / "library.sqlite3", SCHEMA)
+            self._database = Database(folder / "library.sqlite3", SCHEMA, durable=True)
             undo.callback(self._database.close)
             self.library = Library(self._database)
             self._lookup = Lookup(self._database)
             self._memory = EmbeddingMemory(self.library, embedder)
-            self._vectors = self._open_vectors(folder)
+            truth = Truth(self.library, self._lookup, self._memory)
+            self._vectors = SharedVectors(_collection(folder, embedder), truth, progress)
             undo.pop_all()
 
     @classmethod
-    def open(cls, settings: Settings, embedder: Embedder) -> Self:
+    def open(cls, settings: Settings, embedder: Embedder, *, progress: Progress = no_progress) -> Self:
         """Open (or create) the tenant's index and repair what a killed process left half done.
 
+        Args:
+            settings: whose, and where.
+            embedder: the model that its vectors are made with; vectors of another one are made anew, beside the old.
+            progress: told how many documents of how many are repaired or made anew.
+
         Raises:
-            StoreLocked: another process owns it; the message says which.
+            StoreLocked: another process owns the vectors and cannot be asked: it uses another embedding model.
             StoreError: the data directory cannot be read or written.
         """
-        return cls(tenant_folder(settings), embedder)
+        return cls(tenant_folder(settings), embedder, progress=progress)
 
     def close(self) -> None:
-        """Flush and hand the index back; safe to call twice."""
+        """Put everything on the disk and hand the index back; safe to call twice."""
         with self._writing:
             self._vectors.close()
             self._database.close()
-            self._ownership.release()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def owns(self) -> bool:
+        """Whether this process owns the vectors now; for people and tests."""
+        return self._vectors.owns
+
+    @contextmanager
+    def ingesting(self, *, wait_seconds: float = INGESTION_WAIT_SECONDS) -> Generator[None]:
+        """Be the only ingestion into this index meanwhile; everything is on the disk afterwards.
+
+        Raises:
+            StoreLocked: another one is still at work after ``wait_seconds``; the message says which process.
+        """
+        held = Ownership(self.folder, name=INGESTION, wait_seconds=wait_seconds)
+        try:
+            yield
+            self.settle()
+        finally:
+            held.release()
 
     @property
     def generation(self) -> int:
@@ -164,7 +188,11 @@ class Index:
         with self._writing:
             self._memory.remember(texts)
             self.library.change([(entry, _window_counts(entry)) for entry in entries], removed)
-            self._follow(self._vectors)
+            self._vectors.follow()
+
+    def settle(self) -> None:
+        """Put the vectors of all changes on the disk; a kill before this costs the next opening some work, no more."""
+        self._vectors.settle()
 
     def remove(self, document_ids: Sequence[str]) -> None:
         """Remove documents with everything cut from them; unknown ids are passed over."""
@@ -177,60 +205,11 @@ class Index:
     def _scopes(self, roots: Sequence[str] | None) -> list[str] | None:
         return None if roots is None else wanted_scopes(roots, self.library.roots())
 
-    def _open_vectors(self, folder: Path) -> VectorStore:
-        """Open the vectors of this model and make them follow the library; other models' folders are dropped then."""
-        made_by = digest_of(self._embedder.model_id, str(BM25), f"{TERMS_VERSION} {VECTORS_VERSION}")
-        path = folder / f"vectors-{made_by[:16]}"
-        vectors = self._open_or_renew(path)
-        self._follow(vectors)
-        if vectors.count() != self._lookup.window_total():
-            vectors.close()
-            shutil.rmtree(path)
-            vectors = self._open_or_renew(path)
-            self.library.fill_outbox()
-            self._follow(vectors)
-        for other in folder.glob("vectors-*"):
-            if other != path:
-                shutil.rmtree(other)
-        return vectors
 
-    def _open_or_renew(self, path: Path) -> VectorStore:
-        try:
-            return open_edge(path, self._embedder.dimension, BM25)
-        except StoreError:
-            # this process owns the folder, so it is damaged (or was never finished); all of it stands in the library
-            shutil.rmtree(path, ignore_errors=True)
-            return open_edge(path, self._embedder.dimension, BM25)
-
-    def _follow(self, vectors: VectorStore) -> None:
-        """Bring the vectors of every document in the outbox up to the library's state."""
-        batch: list[str] = []
-        windows: list[Window] = []
-        for document_id in self.library.outbox():
-            batch.append(document_id)
-            windows += self._windows_of(document_id)
-            if len(windows) >= FOLLOW_WINDOWS:
-                self._hand_over(vectors, batch, windows)
-                batch, windows = [], []
-        self._hand_over(vectors, batch, windows)
-
-    def _hand_over(self, vectors: VectorStore, document_ids: Sequence[str], windows: Sequence[Window]) -> None:
-        if document_ids:
-            vectors.delete_documents(document_ids)
-            vectors.upsert(windows)
-            vectors.flush()
-            self.library.clear_outbox(document_ids)
-
-    def _windows_of(self, document_id: str) -> list[Window]:
-        place = self._lookup.place_of(document_id)
-        if place is None:
-            return []
-        found = self._lookup.windows_of(document_id)
-        vectors = self._memory.recall({key: embedded_text(window.header, window.text) for window, key in found})
-        scopes = scopes_of(*place)
-        return [
-            Window(w.id, w.chunk_id, document_id, scopes, vectors[key], _counted(w.header, w.text)) for w, key in found
-        ]
+def _collection(folder: Path, embedder: Embedder) -> Collection:
+    """Where vectors of this model and layout are kept."""
+    layout = f"{embedder.model_id} {embedder.dimension} {BM25} {TERMS_VERSION} {VECTORS_VERSION}"
+    return Collection(folder, layout, lambda path: open_edge(path, embedder.dimension, BM25))
 
 
 def _spans(entry: Entry) -> Iterator[tuple[Chunk, Span]]:
@@ -241,9 +220,5 @@ def _spans(entry: Entry) -> Iterator[tuple[Chunk, Span]]:
 def _window_counts(entry: Entry) -> Counter[str]:
     counts: Counter[str] = Counter()
     for chunk, span in _spans(entry):
-        counts.update(set(_counted(chunk.header, entry.document.text[span.start : span.end])))
+        counts.update(set(counted_terms(chunk.header, entry.document.text[span.start : span.end])))
     return counts
-
-
-def _counted(header: str, text: str) -> Counter[str]:
-    return Counter(terms(embedded_text(header, text)))

@@ -3,8 +3,9 @@
 Gives all-or-nothing changes of whole documents, the manifest that tells changed files from unchanged ones, the counts
 of windows in which each term stands, the embeddings already computed (by model and text), and an outbox: the documents
 whose vectors do not follow the library yet. A document enters the outbox in the transaction that changes it and leaves
-when the vector store has it on the disk, so a kill in between is repaired from here. Questions are answered by
-``infra.store.lookup``.
+when the vector store has it on the disk, so a kill in between is repaired from here. Several processes may change the
+library while one of them follows: each change gives its documents a new ticket, and only the ticket that was followed
+is cleared. Questions are answered by ``infra.store.lookup``.
 """
 
 import json
@@ -18,12 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.errors import StoreError
+from infra.store import dependents
 from infra.store.database import Database
+from infra.store.dependents import Dependents
 from infra.store.records import Entry
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-SCHEMA = """
+SCHEMA = f"""{dependents.SCHEMA}
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS roots (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
@@ -42,7 +45,7 @@ CREATE INDEX IF NOT EXISTS windows_key ON windows (key);
 CREATE TABLE IF NOT EXISTS terms (term TEXT PRIMARY KEY, windows INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS embeddings (
     model TEXT NOT NULL, key TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outbox (document_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (document_id TEXT PRIMARY KEY, ticket INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unreadable (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, version TEXT NOT NULL, error TEXT NOT NULL
     ) WITHOUT ROWID;
@@ -73,7 +76,11 @@ class Unreadable:
 
 
 class Library:
-    """Documents and what was cut from them; thread-safe through its database."""
+    """Documents and what was cut from them; thread-safe through its database.
+
+    Attributes:
+        dependents: what follows the documents in the same transaction.
+    """
 
     def __init__(self, database: Database) -> None:
         """Work on an open database that was made with ``SCHEMA``.
@@ -82,6 +89,7 @@ class Library:
             StoreError: its tables are those of another version of DocMind.
         """
         self._database = database
+        self.dependents = Dependents(database)
         with database.transaction() as change:
             change.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (SCHEMA_VERSION,))
         found = database.rows("SELECT number FROM meta WHERE name = 'schema'")[0][0]
@@ -136,29 +144,40 @@ class Library:
             entries: each document with, for each of its terms, the number of its windows in which the term stands.
             removed: ids of documents to remove; unknown ones are passed over.
         """
+        touched = [*removed, *(entry.document.id for entry, _ in entries)]
         with self._database.transaction() as change:
+            ticket = _grow(change, "ticket")
+            before = self.dependents.places(change, touched)
             delta: Counter[str] = Counter()
-            for document_id in [*removed, *(entry.document.id for entry, _ in entries)]:
-                delta.subtract(_take_out(change, document_id))
+            for document_id in touched:
+                delta.subtract(_take_out(change, document_id, ticket))
             for entry, terms in entries:
                 _put_in(change, entry, terms)
                 delta.update(terms)
             _count_terms(change, delta)
-            _grow(change)
+            generation = _grow(change, "generation")
+            self.dependents.follow(change, before, [entry for entry, _ in entries], removed, generation)
 
-    def outbox(self) -> list[str]:
-        """Ids of the documents whose vectors do not follow the library yet."""
-        return [row[0] for row in self._database.rows("SELECT document_id FROM outbox")]
+    def outbox(self) -> dict[str, int]:
+        """The documents whose vectors do not follow the library yet, each with the ticket of its last change."""
+        return dict(self._database.rows("SELECT document_id, ticket FROM outbox ORDER BY document_id"))
 
-    def fill_outbox(self) -> None:
-        """Put every document into the outbox."""
+    def follower(self) -> int:
+        """The number of the collection that the outbox was last filled for; 0: none."""
+        row = self._database.one("SELECT number FROM meta WHERE name = 'follower'")
+        return int(row[0]) if row else 0
+
+    def fill_outbox(self, follower: int) -> None:
+        """Put every document into the outbox, for the collection of this number (positive, 63 bits)."""
         with self._database.transaction() as change:
-            change.execute("INSERT OR IGNORE INTO outbox SELECT id FROM documents")
+            ticket = _grow(change, "ticket")
+            change.execute("INSERT OR REPLACE INTO outbox SELECT id, ? FROM documents", (ticket,))
+            change.execute("INSERT OR REPLACE INTO meta VALUES ('follower', ?)", (follower,))
 
-    def clear_outbox(self, document_ids: Sequence[str]) -> None:
-        """Take documents out of the outbox: their vectors are on the disk."""
+    def clear_outbox(self, followed: Mapping[str, int]) -> None:
+        """Take documents out of the outbox, except those changed since the ticket given: these are on the disk."""
         with self._database.transaction() as change:
-            change.executemany("DELETE FROM outbox WHERE document_id = ?", ((one,) for one in document_ids))
+            change.executemany("DELETE FROM outbox WHERE document_id = ? AND ticket = ?", followed.items())
 
     def embedded(self, model: str, keys: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The embeddings already computed with ``model``, by key."""
@@ -177,8 +196,8 @@ class Library:
             change.execute("DELETE FROM embeddings WHERE key NOT IN (SELECT key FROM windows)")
 
 
-def _take_out(change: Connection, document_id: str) -> Mapping[str, int]:
-    change.execute("INSERT OR IGNORE INTO outbox VALUES (?)", (document_id,))
+def _take_out(change: Connection, document_id: str, ticket: int) -> Mapping[str, int]:
+    change.execute("INSERT OR REPLACE INTO outbox VALUES (?, ?)", (document_id, ticket))
     row = change.execute("SELECT terms FROM documents WHERE id = ?", (document_id,)).fetchone()
     change.execute("DELETE FROM documents WHERE id = ?", (document_id,))
     return _unpacked(row[0]) if row else {}
@@ -203,9 +222,9 @@ def _count_terms(change: Connection, delta: Mapping[str, int]) -> None:
     change.executemany("DELETE FROM terms WHERE term = ? AND windows <= 0", ((term,) for term, _ in changed))
 
 
-def _grow(change: Connection) -> None:
-    sql = "INSERT INTO meta VALUES ('generation', 1) ON CONFLICT (name) DO UPDATE SET number = number + 1"
-    change.execute(sql)
+def _grow(change: Connection, name: str) -> int:
+    sql = "INSERT INTO meta VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET number = number + 1 RETURNING number"
+    return change.execute(sql, (name,)).fetchone()[0]
 
 
 def _packed(terms: Mapping[str, int]) -> bytes:

@@ -50,6 +50,7 @@ DOGS = entry(f"{ROOT}/pets/dogs.md", "Dogs bark.\nDogs chase cats.", header="Dog
 
 def snapshot(index: Index, embedder: Embedder) -> tuple[object, ...]:
     """Everything readers can see, so that two indexes can be compared."""
+    index.settle()
     documents = index.documents()
     vector = embedder.embed(["cats and mice"])[0]
     return (

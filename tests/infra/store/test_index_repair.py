@@ -1,4 +1,4 @@
-"""The index has one owner, its changes are whole, and what a kill or damage leaves is repaired."""
+"""The index's changes are whole, and what a kill or damage leaves is repaired."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -11,22 +11,25 @@ from hypothesis import strategies as st
 from infra.errors import StoreError, StoreLocked
 from infra.settings import load_settings
 from infra.store.index import Index, tenant_folder
-from infra.store.records import Counts, Entry
+from infra.store.library import Library
+from infra.store.records import Counts, Entry, Window
 from infra.store.roots import scope_id
 from infra.store.vectors import EdgeVectors
 from tests.infra.store.samples import CATS, DOGS, ROOT, CountingEmbedder, entry, snapshot
 
 
-def test_a_second_owner_is_refused_and_closing_twice_does_no_harm(data_dir: Path) -> None:
+def test_vectors_of_another_model_cannot_be_shared_and_closing_twice_does_no_harm(data_dir: Path) -> None:
     options = load_settings(data_dir=data_dir)
     first = Index.open(options, CountingEmbedder())
-    with pytest.raises(StoreLocked, match="in use by process"):
-        Index.open(options, CountingEmbedder())
-    with Index.open(load_settings(data_dir=data_dir, tenant="other"), CountingEmbedder()) as other:
+    with pytest.raises(StoreLocked, match=r"in use by process \d+ .* with another embedding model"):
+        Index.open(options, CountingEmbedder("other"))
+    with Index.open(load_settings(data_dir=data_dir, tenant="other"), CountingEmbedder("other")) as other:
         assert other.counts() == Counts(0, 0, 0, 0)
     first.close()
     first.close()
-    Index.open(options, CountingEmbedder()).close()
+    with pytest.raises(StoreError, match="closed"):
+        first.dense(CountingEmbedder().embed(["cats"])[0], 1)
+    Index.open(options, CountingEmbedder("other")).close()
 
 
 def test_a_file_that_is_no_database_is_named_and_the_lock_given_back(data_dir: Path) -> None:
@@ -44,7 +47,7 @@ def test_the_tables_of_another_version_are_refused(data_dir: Path) -> None:
     options = load_settings(data_dir=data_dir)
     with Index.open(options, CountingEmbedder()) as index, index.library._database.transaction() as change:
         change.execute("UPDATE meta SET number = 99 WHERE name = 'schema'")
-    with pytest.raises(StoreError, match=r"made by another version of DocMind \(schema 99, this one has 1\)"):
+    with pytest.raises(StoreError, match=r"made by another version of DocMind \(schema 99, this one has 2\)"):
         Index.open(options, CountingEmbedder())
 
 
@@ -79,17 +82,7 @@ def test_vectors_are_made_anew_from_the_library(data_dir: Path, damage: Callable
     assert len(list(tenant_folder(options).glob("vectors-*"))) == 1
 
 
-def test_another_model_gets_vectors_of_its_own(data_dir: Path) -> None:
-    options = load_settings(data_dir=data_dir)
-    with Index.open(options, CountingEmbedder("first")) as index:
-        index.change([CATS])
-    second = CountingEmbedder("second")
-    with Index.open(options, second) as index:
-        assert sorted(second.asked) == sorted(f"Cats\n{line}" for line in CATS.document.text.split("\n"))
-        assert len(index.dense(second.embed(["cats"])[0], 9)) == 3
-
-
-@pytest.mark.parametrize("step", ["delete_documents", "upsert", "flush"])
+@pytest.mark.parametrize("step", ["delete_documents", "upsert"])
 def test_a_kill_between_the_stores_is_repaired_at_the_next_opening(
     data_dir: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,12 +100,52 @@ def test_a_kill_between_the_stores_is_repaired_at_the_next_opening(
             patch.setattr(EdgeVectors, step, killed)
             with pytest.raises(KeyboardInterrupt):
                 index.change([changed, DOGS])
-        assert sorted(index.library.outbox()) == sorted([CATS.document.id, DOGS.document.id])
+        assert set(index.library.outbox()) == {CATS.document.id, DOGS.document.id}
         stale = index.passages([hit.chunk_id for hit in index.sparse(["mice"], 9)])
         assert {passage.text for passage in stale} <= {"Mice fear cats."}
     with Index.open(options, embedder) as index:
         repaired = snapshot(index, embedder)
     assert repaired == fresh(data_dir / "fresh", [changed, DOGS])
+
+
+def test_documents_leave_the_outbox_when_their_vectors_are_on_the_disk(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    flush, clear = EdgeVectors.flush, Library.clear_outbox
+    monkeypatch.setattr(EdgeVectors, "flush", lambda store: events.append("flush") or flush(store))
+    monkeypatch.setattr(Library, "clear_outbox", lambda *given: events.append("clear") or clear(*given))
+    with Index.open(load_settings(data_dir=data_dir), CountingEmbedder()) as index:
+        events.clear()
+        index.change([CATS])
+        assert (list(index.library.outbox()), events) == ([CATS.document.id], [])
+        index.change([DOGS])
+        index.settle()
+        index.settle()
+        assert (index.library.outbox(), events) == ({}, ["flush", "clear"])
+
+
+def test_a_change_that_comes_while_its_document_follows_is_not_lost(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = CountingEmbedder()
+    upsert = EdgeVectors.upsert
+    changed = entry(CATS.document.path, "Cats purr.", header="Cats")
+    with Index.open(load_settings(data_dir=data_dir), embedder) as index:
+
+        def late(store: EdgeVectors, windows: Sequence[Window]) -> None:
+            # as another process would: the library only
+            monkeypatch.undo()
+            index._memory.remember({span.key: "Cats\nCats purr." for span in changed.spans})
+            index.library.change([(changed, {"cat": 1})], [])
+            upsert(store, windows)
+
+        monkeypatch.setattr(EdgeVectors, "upsert", late)
+        index.change([CATS])
+        index.settle()
+        assert list(index.library.outbox()) == [CATS.document.id]
+        index._vectors.follow()
+        assert {hit.window_id for hit in index.sparse(["cat", "mice"], 9)} == {span.id for span in changed.spans}
 
 
 def fresh(data_dir: Path, entries: Sequence[Entry]) -> tuple[object, ...]:
