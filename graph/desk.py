@@ -8,7 +8,7 @@ from infra.llm.endpoint import Backend
 from infra.llm.ledger import Ledger, Scope
 from infra.resources import Resources
 from infra.settings import BackendName, Settings
-from tools.search import Retriever
+from tools.search import Retriever, open_retriever
 
 
 class LiveDesk:
@@ -17,6 +17,7 @@ class LiveDesk:
     def __init__(self, resources: Resources) -> None:
         """Keep ``resources``; whoever made them closes them."""
         self._resources = resources
+        self._searcher: Retriever | None = None
 
     @property
     def settings(self) -> Settings:
@@ -44,7 +45,9 @@ class LiveDesk:
     async def searcher(self) -> Retriever:
         """Return the search over the tenant's documents, opening the index at the first call."""
         index, embedder = await asyncio.to_thread(self._resources.index)
-        return Retriever(index, embedder, self.settings.retrieval)
+        if self._searcher is None:
+            self._searcher = open_retriever(index, embedder, self.settings)
+        return self._searcher
 
     async def backend(self, name: BackendName | None = None) -> Backend:
         """Return the facts of a back end; None: of the one that the settings choose."""

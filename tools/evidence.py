@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+MAX_GAP_CHARS = 2
+"""Characters between two passages that follow each other, at most: an empty line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -35,11 +38,13 @@ class Signal:
 
     Attributes:
         coverage: share (0..1) of the question's idf weight covered inside one small window of the best passages.
-        likely: False when the coverage lies under the calibrated threshold.
+        likely: False when the probability lies under the calibrated threshold.
+        probability: calibrated probability (0..1) that the documents hold an answer.
     """
 
     coverage: float
     likely: bool
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,9 @@ class Evidence:
 def merge(findings: Iterable[Finding], limit: int) -> list[Evidence]:
     """Merge findings into labelled evidence: interleaved by rank, once by passage id, at most ``limit``.
 
-    The order depends only on the findings and their order, so two prompts built from the same findings share a prefix.
+    Passages that follow each other in a document are put side by side, in the order of the document, where the better
+    one stands. The order depends only on the findings and their order, so two prompts built from the same findings
+    share a prefix.
     """
     lists: list[Sequence[Passage]] = [f.passages for f in findings]
     chosen: dict[str, Passage] = {}
@@ -70,4 +77,14 @@ def merge(findings: Iterable[Finding], limit: int) -> list[Evidence]:
         for passages in lists:
             if rank < len(passages):
                 chosen.setdefault(passages[rank].id, passages[rank])
-    return [Evidence(f"E{n}", passage) for n, passage in enumerate(list(chosen.values())[:limit], start=1)]
+    joined: list[Passage] = []
+    for passage in list(chosen.values())[:limit]:
+        before = next((n for n, other in enumerate(joined) if _follows(other, passage)), None)
+        after = next((n for n, other in enumerate(joined) if _follows(passage, other)), None)
+        joined.insert(before + 1 if before is not None else len(joined) if after is None else after, passage)
+    return [Evidence(f"E{n}", passage) for n, passage in enumerate(joined, start=1)]
+
+
+def _follows(first: Passage, second: Passage) -> bool:
+    """Tell whether ``second`` stands directly behind ``first``, no more than an empty line between them."""
+    return first.doc == second.doc and 0 <= second.start - first.end <= MAX_GAP_CHARS

@@ -26,11 +26,12 @@ UNMATCHED_WINDOWS = 10
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A passage that one or both lists brought: its id, its document's id, its score (0 is an average hit)."""
+    """A passage that one or both lists brought: its ids, its score (0 is an average hit) and its best window."""
 
     chunk_id: str
     document_id: str
     score: float
+    window_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def fuse(dense: Sequence[Hit], sparse: Sequence[Hit], *, limit: int) -> list[Sco
     unmatched = min(len(windows) - len(sparse), UNMATCHED_WINDOWS) if len(sparse) < limit else 0
     by_meaning = _standard(dense, missing=_least(dense), least_deviation=COSINE_NOISE)
     by_words = _standard(sparse, missing=0.0 if unmatched else _least(sparse), missing_count=unmatched)
-    passages: dict[str, tuple[str, float]] = {}
+    passages: dict[str, tuple[str, float, str]] = {}
     best_meaning: dict[str, float] = {}
     best_words: dict[str, float] = {}
     for window_id, hit in windows.items():
@@ -62,12 +63,12 @@ def fuse(dense: Sequence[Hit], sparse: Sequence[Hit], *, limit: int) -> list[Sco
         words = by_words.scores.get(window_id, by_words.missing)
         score = _weighed(meaning, words)
         if hit.chunk_id not in passages or score > passages[hit.chunk_id][1]:
-            passages[hit.chunk_id] = (hit.document_id, score)
+            passages[hit.chunk_id] = (hit.document_id, score, window_id)
         best_meaning[hit.document_id] = max(meaning, best_meaning.get(hit.document_id, meaning))
         best_words[hit.document_id] = max(words, best_words.get(hit.document_id, words))
     return _sorted(
-        Scored(chunk, document, score + DOCUMENT_BONUS * _weighed(best_meaning[document], best_words[document]))
-        for chunk, (document, score) in passages.items()
+        Scored(chunk, document, score + DOCUMENT_BONUS * _weighed(best_meaning[document], best_words[document]), window)
+        for chunk, (document, score, window) in passages.items()
     )
 
 

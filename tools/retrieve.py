@@ -24,7 +24,7 @@ from infra.telemetry import set_up_logging
 from tools.arguments import DocsCommand
 from tools.evidence import Passage
 from tools.ingest import ingest
-from tools.search import Retriever
+from tools.search import Retriever, open_retriever
 
 __all__ = ["Retriever", "app"]
 
@@ -151,7 +151,7 @@ def _opened(settings: Settings, docs: Sequence[Path] | None) -> Generator[tuple[
         if index.counts(roots).documents == 0:
             given = f"No readable documents under {', '.join(map(str, docs))}." if docs else ""
             raise ConfigurationError(given or "No documents yet: give --docs PATH, or run `docmind ingest PATH` first.")
-        yield Retriever(index, embedder, settings.retrieval), roots
+        yield open_retriever(index, embedder, settings), roots
 
 
 @contextmanager

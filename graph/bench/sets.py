@@ -14,7 +14,6 @@ from typing import Any
 
 from infra.errors import ConfigurationError
 
-
 _MOMENT = re.compile(r"(\d{8}_\d\d):?(\d\d)")
 
 
@@ -96,7 +95,9 @@ def read_spans(folder: Path) -> EvaluationSet:
     """chunking: three long texts, 276 questions with the exact spans that answer them."""
     documents = {path.name: _text(path) for path in sorted(folder.glob("*.md"))}
     questions = tuple(
-        Question(raw["question"], "single", tuple(Place(f"{raw['corpus']}.md", s["start"], s["end"]) for s in raw["spans"]))
+        Question(
+            raw["question"], "single", tuple(Place(f"{raw['corpus']}.md", s["start"], s["end"]) for s in raw["spans"])
+        )
         for raw in _json(folder / "questions.json")
     )
     return EvaluationSet("chunking", documents, (), questions, spans=True)

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from infra.errors import ConfigurationError
 from infra.settings.common import words
-from infra.settings.documents import IngestSettings, RetrievalSettings
+from infra.settings.documents import IngestSettings, RerankerSettings, RetrievalSettings
 from infra.settings.servers import (
     BackendKind,
     BackendName,
@@ -45,6 +45,7 @@ __all__ = [
     "OllamaSettings",
     "OpenAISettings",
     "QdrantSettings",
+    "RerankerSettings",
     "RetrievalSettings",
     "Settings",
     "SupervisorMode",
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     qdrant: QdrantSettings = QdrantSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    reranker: RerankerSettings = RerankerSettings()
     ingest: IngestSettings = IngestSettings()
 
     @property

@@ -48,7 +48,7 @@ class SmallSearch:
         best = sorted((doc for doc in scored if scored[doc]), key=lambda doc: (-scored[doc], doc))[: k or self.most]
         coverage = max(scored.values(), default=0) / len(wanted) if wanted else 0.0
         found = [passage(doc, self.texts[doc], float(scored[doc])) for doc in best]
-        return Finding(query, found, Signal(coverage, likely=coverage >= 0.4))
+        return Finding(query, found, Signal(coverage, likely=coverage >= 0.4, probability=coverage))
 
 
 class SmallDesk:

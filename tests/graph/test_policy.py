@@ -13,8 +13,8 @@ LIMITS = Limits(max_parallel=3, max_rounds=2)
 QUESTION = Question(id="000001-m", thread="t", text="Who and when?", asked_at=0.0)
 LOOKUP = Route(kind="lookup", question="Who and when?")
 COMPOUND = Route(kind="compound", question="Who and when?")
-FOUND = Finding("q", [], Signal(0.9, likely=True))
-NOTHING = Finding("q", [], Signal(0.1, likely=False))
+FOUND = Finding("q", [], Signal(0.9, likely=True, probability=0.9))
+NOTHING = Finding("q", [], Signal(0.1, likely=False, probability=0.1))
 DRAFT = Draft(claims=[Claim(text="Ann, in May.", marks=["E1"])])
 ACCEPTED = Verdict(
     accepted=[Accepted(text="Ann, in May.", citations=[Citation("E1", "a.txt", 0, 3, "Ann")])], rejected=[]

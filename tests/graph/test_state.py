@@ -47,7 +47,7 @@ def test_question_two_never_sees_question_ones_entries() -> None:
 
 
 def test_what_is_packed_is_plain_json_and_reads_back_the_same() -> None:
-    finding = Finding("q", [Passage("i", "d", 0, 1, "t", "h", 1.0, "x")], Signal(0.5, likely=True))
+    finding = Finding("q", [Passage("i", "d", 0, 1, "t", "h", 1.0, "x")], Signal(0.5, likely=True, probability=0.7))
     state: State = {
         "questions": {"000001-m": packed(QUESTION)},
         "findings": {"000001-m/q1": packed(finding)},

@@ -99,11 +99,14 @@ def test_context_widens_the_search_but_not_the_signal(retriever: Retriever):
     plain = retriever.search("bill of the plumber")
     wide = retriever.search("bill of the plumber", context="Roses grow in the garden")
     assert any("Roses" in p.text for p in wide.passages)
-    assert wide.signal == plain.signal
+    assert wide.signal.coverage == plain.signal.coverage
 
 
 def test_a_question_the_documents_answer_is_likely_and_covered(retriever: Retriever):
-    assert retriever.search("Does the boiler in the cellar leak?").signal == Signal(1.0, likely=True)
+    signal = retriever.search("Does the boiler in the cellar leak?").signal
+    assert signal.likely
+    assert signal.coverage == 1.0
+    assert signal.probability > 0.8
 
 
 def test_the_header_counts_for_the_signal(retriever: Retriever):
@@ -119,7 +122,7 @@ def test_a_question_about_something_else_is_unlikely(retriever: Retriever):
 def test_a_query_of_stop_words_finds_something_but_covers_nothing(retriever: Retriever):
     finding = retriever.search("what is it about?")
     assert finding.passages
-    assert finding.signal == Signal(0.0, likely=False)
+    assert finding.signal == Signal(0.0, likely=False, probability=0.0)
 
 
 def test_an_empty_query_is_refused(retriever: Retriever):
@@ -130,7 +133,7 @@ def test_an_empty_query_is_refused(retriever: Retriever):
 def test_nothing_stored_gives_an_empty_finding(data_dir: Path):
     with Index.open(load_settings(data_dir=data_dir), WordEmbedder()) as empty:
         finding = Retriever(empty, WordEmbedder(), load_settings().retrieval).search("boiler")
-    assert (finding.passages, finding.signal) == ([], Signal(0.0, likely=False))
+    assert (finding.passages, finding.signal) == ([], Signal(0.0, likely=False, probability=0.0))
 
 
 def test_a_very_long_query_is_searched_by_its_first_terms(retriever: Retriever):

@@ -1,0 +1,57 @@
+"""Passages that say the same: exact copies and near copies, of which the best one is shown.
+
+Two texts are near copies when nine tenths of their runs of three terms are shared and they name the same numbers: two
+invoices from one form are no copies. Pure.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Protocol, TypeVar
+
+from infra.text.terms import terms
+
+SHARED = 0.9
+RUN = 3
+REMEMBERED_TEXTS = 2_048
+
+
+class Worded(Protocol):
+    """Anything with a text."""
+
+    @property
+    def text(self) -> str:
+        """The words."""
+        ...
+
+
+T = TypeVar("T", bound=Worded)
+
+
+def without_copies(passages: Sequence[T], *, wanted: int) -> list[T]:
+    """Return the first ``wanted`` of ``passages`` that are no copy of one before them, in their order."""
+    kept: list[T] = []
+    for passage in passages:
+        if len(kept) == wanted:
+            break
+        if not any(same(passage.text, other.text) for other in kept):
+            kept.append(passage)
+    return kept
+
+
+def same(text: str, other: str) -> bool:
+    """Tell whether two texts are copies or near copies of each other."""
+    if text == other:
+        return True
+    shorter, longer = sorted((len(text), len(other)))
+    if shorter < SHARED**2 * longer:
+        return False
+    (runs, numbers), (others, other_numbers) = _runs(text), _runs(other)
+    return numbers == other_numbers and len(runs & others) >= SHARED * len(runs | others) > 0
+
+
+@lru_cache(maxsize=REMEMBERED_TEXTS)
+def _runs(text: str) -> tuple[frozenset[int], frozenset[str]]:
+    """The runs of a text, as hashes, and its terms with a digit."""
+    words = terms(text)
+    runs = frozenset(hash(tuple(words[n : n + RUN])) for n in range(max(1, len(words) - RUN + 1)))
+    return runs, frozenset(word for word in words if any(map(str.isdigit, word)))
