@@ -72,11 +72,11 @@ class _Page:
         if tag == "title":
             self._titles += 1
             self._in_title = self._titles == 1
+        if not self._hidden and (tag in _BLOCKS or tag == "br"):
+            self._flush()
         if self._hidden or _is_gone(tag, attributes):
             self._hidden += 1
             return
-        if tag in _BLOCKS or tag == "br":
-            self._flush()
         if tag in _BLOCKS:
             self._inside.append(tag)
 

@@ -37,6 +37,16 @@ def test_the_encoding_of_html_is_its_own(tmp_path: Path) -> None:
     assert read_as(tmp_path, "page.html", data).text == "K\u00f6ln"
 
 
+def test_a_byte_order_mark_counts_for_more_than_what_the_page_says(tmp_path: Path) -> None:
+    data = '\ufeff<meta charset="iso-8859-1"><p>K\u00f6ln'.encode()
+    assert read_as(tmp_path, "page.html", data).text == "K\u00f6ln"
+
+
+def test_what_follows_something_hidden_is_not_taken_for_it(tmp_path: Path) -> None:
+    extracted = read_as(tmp_path, "page.html", "<h1>Top</h1>One.<h2 hidden>Secret <b>words</b></h2>Two.")
+    assert stretches(extracted) == [(("Top",), "Top\n\nOne.\n\nTwo.")]
+
+
 @pytest.mark.parametrize("text", ["", "<script>x</script>", "<p> </p>"])
 def test_html_without_text_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(DocumentError, match="there is no text in it"):
