@@ -6,7 +6,7 @@ The file itself is made by ``infra.store.embeddings_convert``. Calls block; they
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import onnxruntime
@@ -38,8 +38,20 @@ class Embedder(Protocol):
         ...
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """One L2-normalised row a text, shape (len(texts), dimension); longer texts are cut at 256 tokens."""
+        """One L2-normalised row a text that is to be found, shape (len(texts), dimension); longer texts are cut."""
         ...
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """One row a question, likewise; some models put other words before questions than before what is found."""
+        ...
+
+
+@runtime_checkable
+class TokenEmbedder(Embedder, Protocol):
+    """An embedder that gives token vectors as well, for late interaction: MiniLM does; servers and folders do not.
+
+    Whoever wants them asks with ``isinstance`` and goes without where it is not one.
+    """
 
     def embed_tokens(self, texts: Sequence[str]) -> list[Vectors]:
         """Per text its token vectors, shape (tokens, dimension), rows L2-normalised, special tokens left out."""
@@ -47,7 +59,7 @@ class Embedder(Protocol):
 
 
 class MiniLM:
-    """all-MiniLM-L6-v2; see ``Embedder``."""
+    """all-MiniLM-L6-v2; see ``TokenEmbedder``."""
 
     def __init__(self, folder: Path, *, threads: int = DEFAULT_THREADS) -> None:
         """Load the converted model from ``folder``; ``threads`` is how many cores one call may use (1 or more)."""
@@ -72,6 +84,10 @@ class MiniLM:
         for places, encodings in self._batches(texts):
             vectors[places] = self._run("pooled", encodings)
         return vectors
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """As `embed`: the model makes no difference."""
+        return self.embed(texts)
 
     def embed_tokens(self, texts: Sequence[str]) -> list[Vectors]:
         """Per text its token vectors, rows L2-normalised, without the two special tokens at the ends."""
@@ -112,7 +128,7 @@ def _session(model: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime is
     return runtime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
-def open_minilm(data_dir: Path, *, threads: int = DEFAULT_THREADS) -> Embedder:
+def open_minilm(data_dir: Path, *, threads: int = DEFAULT_THREADS) -> TokenEmbedder:
     """Return MiniLM, converting it once from the installed package into ``data_dir`` (about 2 s; later 0.2-0.5 s).
 
     Raises:

@@ -1,7 +1,7 @@
 """LlamaIndex's door to our embedding model.
 
 Gives `EmbedderEmbedding`, LlamaIndex's `BaseEmbedding` over an `Embedder`. Texts go in batches; awaiting callers wait
-in a thread of their own, never on the event loop. Texts longer than 256 tokens are cut by the model.
+in a thread of their own, never on the event loop. Texts longer than the model's window are cut.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class EmbedderEmbedding(BaseEmbedding):
         return self._get_text_embeddings([text])[0]
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        return self._get_text_embeddings([query])[0]
+        return self._embedder.embed_queries([query]).tolist()[0]
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         return await asyncio.to_thread(self._get_text_embeddings, texts)
@@ -40,4 +40,4 @@ class EmbedderEmbedding(BaseEmbedding):
         return (await self._aget_text_embeddings([text]))[0]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
-        return (await self._aget_text_embeddings([query]))[0]
+        return await asyncio.to_thread(self._get_query_embedding, query)

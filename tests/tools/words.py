@@ -24,5 +24,8 @@ class WordEmbedder:
                 row[zlib.crc32(term.encode()) % DIMENSION] += 1
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.embed(texts)
+
     def embed_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
         return [self.embed(text.split()) for text in texts]

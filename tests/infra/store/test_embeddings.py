@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from infra.errors import ConfigurationError, StoreError
 from infra.store import embeddings_convert
-from infra.store.embeddings import MAX_TOKENS, Embedder, open_minilm
+from infra.store.embeddings import MAX_TOKENS, TokenEmbedder, open_minilm
 from infra.store.embeddings_convert import MODEL_FOLDER, PACKAGE, prepare_minilm, read_safetensors
 from tests.infra.store.reference import Reference
 
@@ -32,7 +32,7 @@ def model_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def minilm(model_home: Path) -> Embedder:
+def minilm(model_home: Path) -> TokenEmbedder:
     return open_minilm(model_home, threads=1)
 
 
@@ -50,14 +50,14 @@ def ids(model_home: Path) -> dict[str, list[int]]:
 
 
 def test_vectors_are_those_of_an_independent_forward_pass(
-    minilm: Embedder, reference: Reference, ids: dict[str, list[int]]
+    minilm: TokenEmbedder, reference: Reference, ids: dict[str, list[int]]
 ) -> None:
     expected = np.array([reference.pooled(ids[text]) for text in TEXTS])
     assert np.abs(minilm.embed(TEXTS) - expected).max() < 1e-5
 
 
 def test_token_vectors_are_those_of_an_independent_forward_pass_without_special_tokens(
-    minilm: Embedder, reference: Reference, ids: dict[str, list[int]]
+    minilm: TokenEmbedder, reference: Reference, ids: dict[str, list[int]]
 ) -> None:
     for text, found in zip(TEXTS, minilm.embed_tokens(TEXTS), strict=True):
         rows = reference.tokens(ids[text])[1:-1]
@@ -66,7 +66,7 @@ def test_token_vectors_are_those_of_an_independent_forward_pass_without_special_
         assert np.abs(found - expected).max(initial=0) < 1e-5
 
 
-def test_a_text_has_one_vector_whatever_stands_beside_it(minilm: Embedder) -> None:
+def test_a_text_has_one_vector_whatever_stands_beside_it(minilm: TokenEmbedder) -> None:
     many = [*TEXTS, "word " * 300, *(f"{text} {text}" for text in TEXTS), *["padding"] * 40]
     together = minilm.embed(many)
     alone = np.array([minilm.embed([text])[0] for text in many[:12]])
@@ -74,24 +74,29 @@ def test_a_text_has_one_vector_whatever_stands_beside_it(minilm: Embedder) -> No
     assert np.abs(np.linalg.norm(together, axis=1) - 1).max() < 1e-5
 
 
-def test_likeness_of_meaning_shows(minilm: Embedder) -> None:
+def test_likeness_of_meaning_shows(minilm: TokenEmbedder) -> None:
     cat, rug, rates, *_ = minilm.embed(TEXTS)
     assert cat @ rug > 0.7
     assert cat @ rates < 0.2
 
 
-def test_long_texts_are_cut_at_the_length_the_model_was_tuned_for(minilm: Embedder) -> None:
+def test_long_texts_are_cut_at_the_length_the_model_was_tuned_for(minilm: TokenEmbedder) -> None:
     tokens = minilm.embed_tokens(["word " * 300])[0]
     assert tokens.shape == (MAX_TOKENS - 2, minilm.dimension)
 
 
-def test_no_texts_give_no_rows(minilm: Embedder) -> None:
+def test_questions_are_embedded_as_texts_are(minilm: TokenEmbedder) -> None:
+    assert isinstance(minilm, TokenEmbedder)
+    assert np.array_equal(minilm.embed_queries(TEXTS[:2]), minilm.embed(TEXTS[:2]))
+
+
+def test_no_texts_give_no_rows(minilm: TokenEmbedder) -> None:
     assert minilm.embed([]).shape == (0, 384)
     assert minilm.embed_tokens([]) == []
     assert (minilm.model_id, minilm.dimension) == ("all-MiniLM-L6-v2/fp32", 384)
 
 
-def test_threads_get_the_same_vectors(minilm: Embedder) -> None:
+def test_threads_get_the_same_vectors(minilm: TokenEmbedder) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(minilm.embed, [TEXTS] * 8))
     assert max(np.abs(one - found[0]).max() for one in found) < 1e-6

@@ -33,6 +33,19 @@ async def test_blocking_and_awaiting_callers_get_the_embedders_vectors():
     assert embedding.get_query_embedding(TEXTS[1]) == await embedding.aget_query_embedding(TEXTS[1]) == expected[1]
 
 
+class AskingEmbedder(WordEmbedder):
+    """Puts a word before questions."""
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.embed([f"query {text}" for text in texts])
+
+
+async def test_a_question_is_embedded_as_the_model_wants_questions():
+    embedding, expected = EmbedderEmbedding(AskingEmbedder()), WordEmbedder().embed(["query Oslo"])[0].tolist()
+    assert embedding.get_query_embedding("Oslo") == await embedding.aget_query_embedding("Oslo") == expected
+    assert embedding.get_text_embedding("Oslo") == WordEmbedder().embed(["Oslo"])[0].tolist()
+
+
 async def test_awaiting_callers_never_hold_up_the_event_loop_and_texts_go_in_batches():
     embedder = WatchedEmbedder()
     embedding = EmbedderEmbedding(embedder)
