@@ -23,7 +23,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from infra.errors import ConfigurationError
 from infra.llm.counting.messages import ContentFormat, Unrenderable, Wire
-from infra.llm.counting.template import ChatTemplate, open_template
+from infra.llm.counting.rendering import ChatTemplate, open_template
 from infra.llm.failures import one_line
 
 MAX_PIECES = 65_536
