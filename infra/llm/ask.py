@@ -28,6 +28,8 @@ T = TypeVar("T", bound=BaseModel)
 MAX_SHOWN_CHARS = 1_000  # of an unreadable reply, in the repair call: enough to see its form, and cheap
 MAX_PROBLEM_CHARS = 300
 MAX_FAULTS = 4
+MAX_WORDED_FAULTS = 1_000  # pydantic words all of them or none
+MAX_CALLS = 8
 _TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
@@ -144,20 +146,20 @@ def response_format(schema: type[BaseModel], task: str) -> dict[str, Any]:
 
 def _read(reply: AIMessage, schema: type[T]) -> Reply[T] | str:
     """Return the first reading of a reply that is valid; else what is wrong, in a few words."""
-    problem = _no_json(reply)
+    last: ValidationError | None = None
     for reading in _ways(reply):
         try:
             return Reply(schema.model_validate(reading.value), repaired=not reading.whole, raw=reply.text)
         except ValidationError as error:
-            problem = _problem(error)
-    return problem
+            last = error
+    return _no_json(reply) if last is None else _problem(last)
 
 
 def _ways(reply: AIMessage) -> Iterator[Reading]:
     """Give the ways to read a reply: what it calls a tool with, also where that is not JSON yet, then its text."""
-    for call in reply.tool_calls:
+    for call in reply.tool_calls[:MAX_CALLS]:
         yield from accepted(call["args"])
-    for call in reply.invalid_tool_calls:
+    for call in reply.invalid_tool_calls[:MAX_CALLS]:
         yield from readings(call["args"] or "")
     yield from readings(reply.text)
 
@@ -179,6 +181,8 @@ def _no_json(reply: AIMessage) -> str:
 
 
 def _problem(error: ValidationError) -> str:
+    if error.error_count() > MAX_WORDED_FAULTS:
+        return f"{error.error_count():,} parts of the reply do not fit the schema"
     found = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FAULTS]
     return one_line(
         "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in found), MAX_PROBLEM_CHARS
