@@ -1,8 +1,9 @@
 """One call: what the caller wants, what of it is sent, and what came back.
 
 Gives `Ask` (the call as its caller made it), `Request` (the call as it is sent) and `admission` (from the one to the
-other: counted and fitted), with the small rules around them that need no vendor: the longest reply asked for, keys that
-the guard could not count, the form of the reply, the scope of a call whose model has none, the marks on a whole reply.
+other: counted and fitted), with the small rules around them that need no vendor: the longest reply asked for, options
+that the guard could not count, the form of the reply, the scope of a call whose model has none, the marks on a whole
+reply.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -31,8 +32,14 @@ from infra.settings import CallSettings
 
 _LIMIT_KEYS = ("max_tokens", "max_completion_tokens")
 _WAY_KEYS = ("stream", "stream_usage")
-_COUNTED_KEYS = (*_LIMIT_KEYS, "messages", "tools", "n", "model")
-
+# what the guard counts, or sets itself
+_COUNTED_KEYS = {*_LIMIT_KEYS, "messages", "model", "tools", "n", "stream", "stream_options", "timeout", "extra_body"}
+# what changes neither the prompt nor how much may be written, or is known to `infra.llm.tokens`
+_SAFE_KEYS = {
+    *("temperature", "top_p", "top_k", "min_p", "seed", "stop", "logit_bias", "logprobs", "top_logprobs", "user"),
+    *("frequency_penalty", "presence_penalty", "repetition_penalty", "repeat_penalty"),
+    *("tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort"),
+}
 
 Payload = dict[str, Any]
 Admission = Generator[Payload | str, Count, "Request"]
@@ -129,7 +136,7 @@ def admission(ask: Ask, window: Window, payload_of: Callable[[Sequence[BaseMessa
         ValueError: the call carries what the guard could not count.
         BudgetExceeded: it does not fit.
     """
-    fitting = fit(ask.messages, window, limit_of(countable(payload_of(ask.messages))))
+    fitting = fit(ask.messages, window, limit_of(_countable(ask, payload_of(ask.messages))))
     counts: dict[int, Count] = {}
     try:
         asked = next(fitting)
@@ -141,6 +148,17 @@ def admission(ask: Ask, window: Window, payload_of: Callable[[Sequence[BaseMessa
     except StopIteration as end:
         fitted: Fitted = end.value
         return Request(ask, fitted, counts.get(fitted.prompt_tokens, Count(fitted.prompt_tokens, exact=False)))
+
+
+def _countable(ask: Ask, payload: Payload) -> Payload:
+    """Return the request body unless it carries an option that might change, unseen, what the guard must count."""
+    extra: dict[str, Any] = payload.get("extra_body") or {}
+    unknown = [*(payload.keys() - _COUNTED_KEYS - _SAFE_KEYS), *(ask.kwargs.keys() & {"model"})]
+    unknown += [f"extra_body.{key}" for key in extra.keys() - _SAFE_KEYS]
+    if unknown:
+        takes = ", ".join(sorted(_SAFE_KEYS | {"max_tokens", "n", "tools"}))
+        raise ValueError(f"the guard could not count a call with {', '.join(sorted(unknown))}; it takes {takes}")
+    return payload
 
 
 def _is_valid(form: type[BaseModel], value: Json) -> bool:
@@ -172,18 +190,6 @@ def steps_down(desk: Desk, scope: Scope, ask: Ask, error: BackendError) -> bool:
     detail = f"{desk.backend.name} refuses json_schema and is asked in words: {one_line(str(error))}"
     desk.ledger.remark(Remark(scope, "step_down", detail))
     return True
-
-
-def countable(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return the request body unless it carries, unseen, what the guard must count.
-
-    Raises:
-        ValueError: ``extra_body`` overrides messages, tools, model or limits.
-    """
-    smuggled = sorted(set(payload.get("extra_body") or {}) & set(_COUNTED_KEYS))
-    if smuggled:
-        raise ValueError(f"extra_body may not carry {', '.join(smuggled)}: the guard could not count it")
-    return payload
 
 
 def sendable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
