@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from infra.llm.counting.checked import CheckedTokens, Guesses
-from infra.llm.counting.estimates import Estimates, Measure, measure
+from infra.llm.counting.estimates import Estimate, Estimates, Measure, measure
 from infra.llm.counting.server import ServerTokens
 from infra.llm.counting.shapes import Shape, shape_of
 from infra.llm.counting.steps import Steps, Work, arun, run
@@ -120,11 +120,14 @@ class TokenCounter:
         tokens = yield from self._server.count(body)
         if tokens is not None:
             return Count(tokens, exact=True)
-        measured = cast("Measure", (yield Work(lambda: measure(body))))
-        estimate = self._estimates.of(measured)
+        measured, estimate = cast("tuple[Measure, Estimate]", (yield Work(lambda: self._estimated(body))))
         return Count(
             estimate.tokens, exact=False, error=estimate.error, basis=Basis(measured, shape, local if local else {})
         )
+
+    def _estimated(self, body: Wire) -> tuple[Measure, Estimate]:
+        measured = measure(body)
+        return measured, self._estimates.of(measured)
 
 
 def chat_body(payload: Wire, model: str, counting: Counting = "vllm") -> dict[str, Any]:
