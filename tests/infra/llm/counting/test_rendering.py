@@ -1,6 +1,8 @@
 """Messages and tools as vLLM hands them to a template, and templates in a process that can be stopped."""
 
+import gc
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +168,17 @@ def test_a_template_without_an_end_is_stopped_and_never_run_again(source: str, m
     for tools in ([{"type": "function", "function": {"name": "f"}}], None):
         with pytest.raises(TemplateTooSlow):
             template.render([USER], tools, {}, "string")
+
+
+def test_the_process_ends_with_its_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **more: started.append(start(*args, **more)) or started[-1])
+    template = ChatTemplate({"default": "x"}, {})
+    assert [process.poll() for process in started] == [None]
+    del template
+    gc.collect()
+    assert [process.poll() is None for process in started] == [False]
 
 
 def test_a_template_that_does_not_compile_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
