@@ -2,8 +2,8 @@
 
 Gives `Desk` (what all calls of one model share) and `CallAccount` (one call, from its first count to its ledger entry).
 The rules: nothing leaves without a reservation, or while its server is left alone; a try whose use is unknown (it broke
-half-way) counts its whole reservation; a call is tried again only when the failure can pass; every call ends as exactly
-one ledger entry.
+half-way) counts its whole reservation; a call is tried again only when the failure can pass, and after a server let its
+time pass only where no other can be asked; every call ends as exactly one ledger entry, with all requests that failed.
 """
 
 import time
@@ -129,14 +129,17 @@ class CallAccount:
     Args:
         desk: what it shares with other calls.
         scope: on whose account it goes.
+        has_next: whether another back end can be asked.
     """
 
-    def __init__(self, desk: Desk, scope: Scope) -> None:
+    def __init__(self, desk: Desk, scope: Scope, *, has_next: bool = False) -> None:
         self._desk = desk
         self._scope = scope
+        self._has_next = has_next
         self._started_at = time.time()
         self._started = self._sent = time.perf_counter()
         self._attempts: list[Attempt] = []
+        self._count_failures: list[Attempt] = []
         self._fault: BackendError | None = None
         self._spent = False  # a budget allows no further try
         self._fitted: Fitted | None = None
@@ -175,9 +178,20 @@ class CallAccount:
                 first_token_seconds=self._first_token_seconds,
                 dropped=self._fitted.dropped if self._fitted else (),
                 cut_tokens=self._fitted.cut_tokens if self._fitted else 0,
+                count_failures=tuple(self._count_failures),
                 error="" if error is None else one_line(str(error) or type(error).__name__),
             )
         )
+
+    def count(self, asked: Mapping[str, Any] | str) -> Count:
+        """Count a request body, or bare text, once. Raises BackendError."""
+        with self._counting():
+            return self._desk.count(asked)
+
+    async def acount(self, asked: Mapping[str, Any] | str) -> Count:
+        """Await a count; see `count`."""
+        with self._counting():
+            return await self._desk.acount(asked)
 
     def fitted(self, fitted: Fitted, count: Count) -> None:
         """Note what is going to be sent, and the count that it rests on."""
@@ -193,21 +207,11 @@ class CallAccount:
 
     def blocking_tries(self) -> Retrying:
         """Return the tries of a blocking caller."""
-        return Retrying(
-            stop=stop_after_attempt(self._desk.retries.tries),
-            wait=self._wait,
-            retry=retry_if_exception(self._may_retry),
-            reraise=True,
-        )
+        return Retrying(**self._policy())
 
     def awaiting_tries(self) -> AsyncRetrying:
         """Return the tries of an awaiting caller."""
-        return AsyncRetrying(
-            stop=stop_after_attempt(self._desk.retries.tries),
-            wait=self._wait,
-            retry=retry_if_exception(self._may_retry),
-            reraise=True,
-        )
+        return AsyncRetrying(**self._policy())
 
     @contextmanager
     def sending(self, replies: int = 1) -> Generator[None]:
@@ -239,6 +243,16 @@ class CallAccount:
                 self._attempts.append(_attempt(time.perf_counter() - self._sent, failure))
                 self._desk.budget.settle(reservation, self._tokens_used(failure))
 
+    @contextmanager
+    def _counting(self) -> Generator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        except BackendError as error:
+            if (failure := failure_of(error)) is not None:
+                self._count_failures.append(_attempt(time.perf_counter() - started, failure))
+            raise
+
     def _reserved(self, tokens: int) -> Reservation:
         try:
             return self._desk.budget.reserve(self._scope, tokens, retry=bool(self._attempts))
@@ -253,9 +267,15 @@ class CallAccount:
             return self._usage.prompt_tokens + self._usage.completion_tokens
         return 0 if failure is not None and failure.nothing_used and self._first_token_seconds is None else None
 
+    def _policy(self) -> dict[str, Any]:
+        stop = stop_after_attempt(self._desk.retries.tries)
+        return {"stop": stop, "wait": self._wait, "retry": retry_if_exception(self._may_retry), "reraise": True}
+
     def _may_retry(self, error: BaseException) -> bool:
         failure = failure_of(error)
-        return failure is not None and failure.can_pass and not self._spent and not self._desk.breaker.is_open
+        if failure is None or not failure.can_pass or (failure.kind == "timeout" and self._has_next):
+            return False
+        return not self._spent and not self._desk.breaker.is_open
 
     def _wait(self, state: RetryCallState) -> float:
         """Return the seconds until the next try: the policy's, or what the server asked for if that is longer."""

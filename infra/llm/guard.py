@@ -5,7 +5,7 @@ them are needed, because a streaming graph turns `ainvoke` into `_astream`) pass
 structured output, streaming and batches work as with ChatOpenAI. Calls without tools are streamed on the wire, so that
 the time to the first word is known and a silent server is noticed; a streamed reply is passed on when it is whole.
 A call that fails in a way that can pass is tried again; a form that the server refuses is asked for in a plainer way;
-an awaiting call whose server is down goes on to the next back end. What was left out to make a call fit stands in the
+a call whose server is down goes on to the next back end. What was left out to make a call fit stands in the
 reply's ``response_metadata["dropped"]`` and ``["cut_tokens"]``. Vendor exceptions end here: callers see
 `BudgetExceeded` and `BackendError` only. Built by `infra.llm.backends`; prompts and the reading of replies are others'.
 """
@@ -25,6 +25,7 @@ from pydantic import PrivateAttr, SecretStr
 
 from infra.errors import BackendError, BackendUnavailable
 from infra.llm.account import CallAccount, Desk
+from infra.llm.background import finished
 from infra.llm.diagnose import failure_of
 from infra.llm.endpoint import Abilities
 from infra.llm.failures import one_line
@@ -66,7 +67,7 @@ class GuardedChat(ChatOpenAI):
         Args:
             desk: what its calls share.
             api_key: sent to the server.
-            next_: where awaiting calls go while the server is down.
+            next_: where calls go while the server is down.
         """
         chat = cls(
             model=desk.backend.model,
@@ -122,10 +123,7 @@ class GuardedChat(ChatOpenAI):
         return self._desk.count(text).tokens
 
     def get_num_tokens_from_messages(
-        self,
-        messages: Sequence[BaseMessage],
-        tools: Sequence[Any] | None = None,
-        **_: Any,
+        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None, **_: Any
     ) -> int:
         """Count a prompt as the server does, template included."""
         bound: dict[str, Any] = {"tools": [convert_to_openai_tool(tool) for tool in tools]} if tools else {}
@@ -196,10 +194,10 @@ class GuardedChat(ChatOpenAI):
         return (kwargs.get("n") or 1) > 1 or super()._streaming_disabled(**kwargs)
 
     def _answer(self, scope: Scope, ask: Ask, send: Callable[["GuardedChat", CallAccount, Request], R]) -> R:
-        """Make one call, blocking; there is no fail-over for a blocking caller."""
+        """Make one call, blocking; where the server is down, the next back end is asked the same."""
         wanted, ask = ask, understood(self._desk, ask)
         try:
-            with CallAccount(self._desk, scope) as account:
+            with CallAccount(self._desk, scope, has_next=self._next is not None) as account:
                 request = self._admit(account, ask)
 
                 def attempt() -> R:
@@ -208,9 +206,10 @@ class GuardedChat(ChatOpenAI):
 
                 return account.blocking_tries()(attempt)
         except BackendError as error:
-            if not steps_down(self._desk, scope, ask, error):
+            other = self if steps_down(self._desk, scope, ask, error) else finished(self._successor(scope, error))
+            if other is None:
                 raise
-        return self._answer(scope, wanted, send)
+        return other._answer(scope, wanted, send)  # noqa: SLF001 - our own class
 
     async def _aanswer(
         self, scope: Scope, ask: Ask, send: Callable[["GuardedChat", CallAccount, Request], Awaitable[R]]
@@ -218,7 +217,7 @@ class GuardedChat(ChatOpenAI):
         """Make one call, awaiting; where the server is down, the next back end is asked the same."""
         wanted, ask = ask, understood(self._desk, ask)
         try:
-            with CallAccount(self._desk, scope) as account:
+            with CallAccount(self._desk, scope, has_next=self._next is not None) as account:
                 request = await self._aadmit(account, ask)
 
                 async def attempt() -> R:
@@ -235,10 +234,9 @@ class GuardedChat(ChatOpenAI):
     async def _successor(self, scope: Scope, error: BackendError) -> "GuardedChat | None":
         """Return the next back end's model; None where there is none or another server cannot help."""
         other = await self._next_after(error)
-        if other is None:
-            return None
-        names = f"{self._desk.backend.name} → {other._desk.backend.name}"  # noqa: SLF001 - our own class
-        self.ledger.remark(Remark(scope, "failover", f"{names}: {one_line(str(error))}"))
+        if other is not None:
+            names = f"{self._desk.backend.name} → {other._desk.backend.name}"  # noqa: SLF001 - our own class
+            self.ledger.remark(Remark(scope, "failover", f"{names}: {one_line(str(error))}"))
         return other
 
     async def _next_after(self, error: BackendError) -> "GuardedChat | None":
@@ -252,7 +250,7 @@ class GuardedChat(ChatOpenAI):
         try:
             asked = next(admitting)
             while True:
-                asked = admitting.send(account.blocking_tries()(self._desk.count, asked))
+                asked = admitting.send(account.blocking_tries()(account.count, asked))
         except StopIteration as end:
             return admitted(account, end.value)
 
@@ -262,7 +260,7 @@ class GuardedChat(ChatOpenAI):
         try:
             asked = next(admitting)
             while True:
-                asked = admitting.send(cast("Count", await account.awaiting_tries()(self._desk.acount, asked)))
+                asked = admitting.send(cast("Count", await account.awaiting_tries()(account.acount, asked)))
         except StopIteration as end:
             return admitted(account, end.value)
 

@@ -169,6 +169,7 @@ async def test_a_count_that_fails_is_tried_again_too(way: str) -> None:
     assert (await say(b, way)).strip() == "fine"
     assert b.server.paths == ["/tokenize"] * 3 + ["/v1/chat/completions"]
     assert (b.call.tries, b.call.counted_tokens) == (1, 5)
+    assert [(failed.failure, failed.status) for failed in b.call.count_failures] == [("status", 503)] * 2
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -179,6 +180,7 @@ async def test_a_call_that_cannot_be_counted_never_leaves(way: str) -> None:
         await say(b, way)
     assert b.server.chats == []
     assert (b.call.outcome, b.call.tries) == ("failed", 0)
+    assert [failed.failure for failed in b.call.count_failures] == ["unreachable"] * 3
 
 
 async def test_a_server_that_cannot_count_still_answers() -> None:
