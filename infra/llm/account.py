@@ -180,6 +180,7 @@ class CallAccount:
                 cut_tokens=self._fitted.cut_tokens if self._fitted else 0,
                 count_failures=tuple(self._count_failures),
                 error="" if error is None else one_line(str(error) or type(error).__name__),
+                engine=self._desk.backend.engine,
             )
         )
 

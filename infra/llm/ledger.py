@@ -82,6 +82,7 @@ class Call:
         count_failures: the requests for a count that failed, in order. Those that succeeded are not entered: a count
             may as well come from memory, or be made here.
         error: why it was refused or failed, one line; empty otherwise.
+        engine: what was asked, in words (``vllm 0.32.0``).
     """
 
     scope: Scope
@@ -101,6 +102,7 @@ class Call:
     cut_tokens: int = 0
     count_failures: tuple[Attempt, ...] = ()
     error: str = ""
+    engine: str = ""
 
     @property
     def tries(self) -> int:

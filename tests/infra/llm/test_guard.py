@@ -50,6 +50,7 @@ async def test_a_call_leaves_one_whole_ledger_entry() -> None:
             counted_tokens=6,
             started=b.call.started,
             first_token_seconds=b.call.first_token_seconds,
+            engine="vllm",
         )
     ]
     assert 0 < b.call.seconds < 5
