@@ -41,13 +41,17 @@ class Reply(Generic[T]):
         value: what was asked for.
         repaired: whether it took a second call, or was read from a reply that was cut.
         raw: the reply's text as it came, control characters included.
-        source: what it comes from: the model, or the rules that stood in for it.
+        source: what it comes from: the model, or rules that stood in for it (also those of a fail-over).
+        dropped: ids of the evidence blocks that did not fit the model's window.
+        cut_tokens: tokens of a history or a long text that did not fit it.
     """
 
     value: T
     repaired: bool
     raw: str
     source: Literal["model", "rules"] = "model"
+    dropped: tuple[str, ...] = ()
+    cut_tokens: int = 0
 
 
 class UnreadableReply(BackendError):  # noqa: N818 - the field's word
@@ -149,10 +153,22 @@ def _read(reply: AIMessage, schema: type[T]) -> Reply[T] | str:
     last: ValidationError | None = None
     for reading in _ways(reply):
         try:
-            return Reply(schema.model_validate(reading.value), repaired=not reading.whole, raw=reply.text)
+            return _reply(reply, schema.model_validate(reading.value), whole=reading.whole)
         except ValidationError as error:
             last = error
     return _no_json(reply) if last is None else _problem(last)
+
+
+def _reply(reply: AIMessage, value: T, *, whole: bool) -> Reply[T]:
+    facts = reply.response_metadata
+    return Reply(
+        value,
+        repaired=not whole,
+        raw=reply.text,
+        source="rules" if facts.get("backend") == "engine" else "model",
+        dropped=tuple(facts.get("dropped", ())),
+        cut_tokens=facts.get("cut_tokens", 0),
+    )
 
 
 def _ways(reply: AIMessage) -> Iterator[Reading]:
