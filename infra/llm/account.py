@@ -107,7 +107,7 @@ class Desk:
         except BackendError as error:
             failure = failure_of(error)
             if failure is not None:
-                sign = Sign(not failure.speaks_of_death, one_line(failure.message))
+                sign = Sign(failure.shows_life, one_line(failure.message))
             raise
         finally:
             self.breaker.leave(probe, sign)

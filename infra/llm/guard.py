@@ -42,6 +42,7 @@ from infra.llm.request import (
     steps_down,
     understood,
 )
+from infra.llm.sdk import sdk_clients
 from infra.llm.stream import HeldReply, assembled, awaited
 from infra.llm.tokens import Count
 
@@ -62,7 +63,7 @@ class GuardedChat(ChatOpenAI):
 
     @classmethod
     def over(cls, desk: Desk, api_key: SecretStr, next_: Next | None = None) -> Self:
-        """Build the model of one desk. The SDK's own retries are off: they would pass the ledger by.
+        """Build the model of one desk. What LangChain would read from the environment is given, or refused.
 
         Args:
             desk: what its calls share.
@@ -74,18 +75,16 @@ class GuardedChat(ChatOpenAI):
             base_url=desk.backend.base_url,
             api_key=api_key,
             temperature=0.0,
-            max_retries=0,
             disable_streaming="tool_calling",
             stream_usage=True,
             use_responses_api=False,
             cache=False,
-            timeout=desk.clients.timeout,
             stream_chunk_timeout=None,
-            http_client=desk.clients.blocking,
-            http_async_client=desk.clients.awaiting,
+            output_version=None,
+            http_socket_options=(),
+            **sdk_clients(desk.backend.base_url, api_key.get_secret_value(), desk.clients),
         )
-        chat._desk = desk
-        chat._next = next_
+        chat._desk, chat._next = desk, next_
         return chat
 
     def scoped(self, scope: Scope) -> Self:
