@@ -24,8 +24,9 @@ from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
 from infra.errors import BackendError, BackendUnavailable
-from infra.llm.account import CallAccount, Desk
+from infra.llm.account import CallAccount
 from infra.llm.background import finished
+from infra.llm.desk import Desk
 from infra.llm.diagnose import failure_of
 from infra.llm.endpoint import Abilities
 from infra.llm.failures import one_line
@@ -54,7 +55,7 @@ Next = Callable[[], Awaitable["GuardedChat | None"]]
 class GuardedChat(ChatOpenAI):
     """A chat model that no call leaves uncounted.
 
-    Build it with `infra.llm.backends.build_chat`; give each agent its own with `scoped`.
+    Build it with `infra.llm.backends.chat_over`; give each agent its own with `scoped`.
     """
 
     _desk: Desk = PrivateAttr()
@@ -203,7 +204,7 @@ class GuardedChat(ChatOpenAI):
                     with account.sending(ask.replies):
                         return send(self, account, request)
 
-                return account.blocking_tries()(attempt)
+                return self._desk.window.checked(request.fitted, account.blocking_tries()(attempt))
         except BackendError as error:
             other = self if steps_down(self._desk, scope, ask, error) else finished(self._successor(scope, error))
             if other is None:
@@ -223,7 +224,7 @@ class GuardedChat(ChatOpenAI):
                     with account.sending(ask.replies):
                         return await send(self, account, request)
 
-                return await account.awaiting_tries()(attempt)
+                return await self._desk.window.achecked(request.fitted, await account.awaiting_tries()(attempt))
         except BackendError as error:
             other = self if steps_down(self._desk, scope, ask, error) else await self._successor(scope, error)
             if other is None:
@@ -245,7 +246,7 @@ class GuardedChat(ChatOpenAI):
 
     def _admit(self, account: CallAccount, ask: Ask) -> Request:
         """Count and fit a call, blocking."""
-        admitting = admission(ask, self._desk.window, partial(self._get_request_payload, **ask.kwargs))
+        admitting = admission(ask, self._desk.window.now, partial(self._get_request_payload, **ask.kwargs))
         try:
             asked = next(admitting)
             while True:
@@ -255,7 +256,7 @@ class GuardedChat(ChatOpenAI):
 
     async def _aadmit(self, account: CallAccount, ask: Ask) -> Request:
         """Count and fit a call, awaiting."""
-        admitting = admission(ask, self._desk.window, partial(self._get_request_payload, **ask.kwargs))
+        admitting = admission(ask, self._desk.window.now, partial(self._get_request_payload, **ask.kwargs))
         try:
             asked = next(admitting)
             while True:

@@ -49,7 +49,8 @@ class Remark:
     Attributes:
         scope: on whose account.
         kind: ``repair`` a reply had to be asked for again; ``fallback`` rules answered for the model; ``failover``
-            another back end took over; ``step_down`` a server refused a form and was asked in a plainer one;
+            another back end took over; ``step_down`` a server refused a form, or held less than it said, and was asked
+            in a plainer or shorter one;
             ``budget`` a budget ended the model's part.
         detail: one line for a person.
     """

@@ -19,11 +19,13 @@ from langchain_core.runnables.config import ensure_config
 from pydantic import BaseModel, ValidationError
 
 from infra.errors import BackendError
-from infra.llm.account import CallAccount, Desk, Usage
+from infra.llm.account import CallAccount, Usage
 from infra.llm.bounds import timeout_of
+from infra.llm.desk import Desk
 from infra.llm.diagnose import failure_of
 from infra.llm.failures import one_line
 from infra.llm.ledger import Remark, Scope
+from infra.llm.live_window import WindowShrank
 from infra.llm.parse import Json, readings
 from infra.llm.stepdown import Form, plainer, refused_form, schema_in
 from infra.llm.tokens import Count
@@ -181,7 +183,10 @@ def understood(desk: Desk, ask: Ask) -> Ask:
 
 
 def steps_down(desk: Desk, scope: Scope, ask: Ask, error: BackendError) -> bool:
-    """Learn from a form that was refused; returns whether the call can be made in a plainer one."""
+    """Learn from a form that was refused; returns whether the call can be made in a plainer one, or a shorter one."""
+    if isinstance(error, WindowShrank):
+        desk.ledger.remark(Remark(scope, "step_down", f"{desk.backend.name} is asked anew: {one_line(str(error))}"))
+        return True
     form = refused_form(failure_of(error), ask.carried)
     if form is not None:
         desk.learned.refused(form)

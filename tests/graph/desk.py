@@ -9,9 +9,9 @@ from tenacity import wait_none
 
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
-from infra.llm.account import Retries
-from infra.llm.backends import GuardedChat, build_budget, build_chat, choose
+from infra.llm.backends import GuardedChat, build_budget, build_desk, chat_over, choose
 from infra.llm.budget import Budget, Limits
+from infra.llm.desk import Retries
 from infra.llm.endpoint import Backend, Transports
 from infra.llm.ledger import Ledger, Scope
 from infra.settings import AgentSettings, BackendName, Settings, SupervisorMode
@@ -81,7 +81,8 @@ class SmallDesk:
         self._rules = self._built(self._engine, Ledger(), Budget(Limits()), self._inside)
 
     def _built(self, backend: Backend, ledger: Ledger, budget: Budget, carrier: Transports) -> GuardedChat:
-        return build_chat(backend, self.settings, ledger, budget, carrier, Retries(wait=wait_none()))
+        desk = build_desk(backend, self.settings, ledger, budget, carrier, Retries(wait=wait_none()))
+        return chat_over(desk, self.settings)
 
     def forget(self, question_id: str) -> None:
         self.ledger.forget(question_id)

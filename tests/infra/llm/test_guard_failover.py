@@ -10,8 +10,8 @@ from tenacity import RetryCallState
 from tenacity.wait import wait_base
 
 from infra.errors import BackendError, BackendUnavailable, BudgetExceeded
-from infra.llm.account import Retries
 from infra.llm.breaker import LeftAlone, Sign
+from infra.llm.desk import Retries
 from infra.llm.guard import GuardedChat
 from infra.llm.ledger import Call, Ledger, Remark, Scope
 from infra.text.blocks import block

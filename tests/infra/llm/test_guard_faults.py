@@ -9,9 +9,10 @@ import pytest
 from tenacity import RetryCallState, wait_fixed
 
 from infra.errors import BackendError, BackendUnavailable
-from infra.llm.account import CallAccount, Retries
-from infra.llm.backends import Backend, Transports, build_chat
+from infra.llm.account import CallAccount
+from infra.llm.backends import Backend, Transports, build_desk, chat_over
 from infra.llm.budget import Budget, Limits, Spent
+from infra.llm.desk import Retries
 from infra.llm.ledger import Ledger
 from infra.settings import BackendKind, load_settings
 from tests.fakes import URL, Said, ScriptedServer
@@ -207,7 +208,7 @@ async def test_a_cancelled_call_is_settled_and_entered() -> None:
     ledger, budget = Ledger(), Budget(Limits(question_tokens=9_000, question_calls=9))
     stalling = Stalling()
     stalled = Transports(ScriptedServer(), stalling)
-    chat = build_chat(Backend("vllm", "m", "vllm", 8_192, URL), load_settings(), ledger, budget, stalled).scoped(SCOPE)
+    chat = chat_of(desk(stalled, ledger=ledger, budget=budget))
     task = asyncio.create_task(chat.ainvoke("q"))
     await stalling.reached.wait()
     task.cancel()
@@ -279,7 +280,7 @@ async def test_the_key_never_shows_in_an_error() -> None:
     server = ScriptedServer([Said("no", status=401)])
     backend = Backend("vllm", "scripted", "vllm", 8_192, URL)
     budget = Budget(Limits(question_tokens=9_000, question_calls=9))
-    chat = build_chat(backend, settings, Ledger(), budget, server.transports)
+    chat = chat_over(build_desk(backend, settings, Ledger(), budget, server.transports), settings)
     with pytest.raises(BackendError) as failed:
         await chat.ainvoke("q")
     assert "sekrit" not in f"{failed.value}{chat!r}"
