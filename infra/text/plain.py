@@ -14,6 +14,11 @@ def one_line(text: str) -> str:
     return " ".join("".join(map(_seen, text)).split())
 
 
+def lines(text: str) -> str:
+    """Return ``text`` with each of its lines as `one_line` gives it."""
+    return "\n".join(map(one_line, text.split("\n")))
+
+
 def _seen(character: str) -> str:
     kind = unicodedata.category(character)
     if kind in _BLANKS:
