@@ -65,6 +65,16 @@ class CallAccount:
         """What was learned of the server, to be added to."""
         return self._desk.learned
 
+    @property
+    def marks(self) -> dict[str, Any]:
+        """What a reply's ``response_metadata`` says: who answered, and what was left out of the prompt."""
+        marks: dict[str, Any] = {"backend": self._desk.backend.name}
+        if self._fitted and self._fitted.dropped:
+            marks["dropped"] = list(self._fitted.dropped)
+        if self._fitted and self._fitted.cut_tokens:
+            marks["cut_tokens"] = self._fitted.cut_tokens
+        return marks
+
     def __enter__(self) -> Self:
         return self
 

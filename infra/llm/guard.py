@@ -5,8 +5,8 @@ them are needed, because a streaming graph turns `ainvoke` into `_astream`) pass
 structured output, streaming and batches work as with ChatOpenAI. Calls without tools are streamed on the wire, so that
 the time to the first word is known and a silent server is noticed; a streamed reply is passed on when it is whole.
 A call that fails in a way that can pass is tried again; a form that the server refuses is asked for in a plainer way;
-a call whose server is down goes on to the next back end. What was left out to make a call fit stands in the
-reply's ``response_metadata["dropped"]`` and ``["cut_tokens"]``. Vendor exceptions end here: callers see
+a call whose server is down goes on to the next back end. Who answered, and what was left out to make a call fit, stands
+in the reply's ``response_metadata`` (``backend``, ``dropped``, ``cut_tokens``). Vendor exceptions end here: callers see
 `BudgetExceeded` and `BackendError` only. Built by `infra.llm.backends`; prompts and the reading of replies are others'.
 """
 
@@ -44,7 +44,7 @@ from infra.llm.request import (
     understood,
 )
 from infra.llm.sdk import sdk_clients
-from infra.llm.stream import HeldReply, assembled, awaited
+from infra.llm.stream import HeldReply, UnreadCalls, assembled, awaited
 from infra.llm.tokens import Count
 
 R = TypeVar("R")
@@ -52,7 +52,7 @@ Next = Callable[[], Awaitable["GuardedChat | None"]]
 """Opens the next back end's model; None: there is none that answers. May be asked by many calls at once."""
 
 
-class GuardedChat(ChatOpenAI):
+class GuardedChat(UnreadCalls, ChatOpenAI):
     """A chat model that no call leaves uncounted.
 
     Build it with `infra.llm.backends.chat_over`; give each agent its own with `scoped`.

@@ -110,12 +110,6 @@ class Request:
         kept = {key: value for key, value in self.ask.kwargs.items() if key not in _LIMIT_KEYS}
         return kept | {"max_tokens": self.fitted.reply_tokens}
 
-    @property
-    def marks(self) -> dict[str, Any]:
-        """What a reply's ``response_metadata`` says of the prompt: what was left out of it."""
-        marks: dict[str, Any] = {"dropped": list(self.fitted.dropped)} if self.fitted.dropped else {}
-        return marks | ({"cut_tokens": self.fitted.cut_tokens} if self.fitted.cut_tokens else {})
-
     def parsed(self, text: str) -> dict[str, Any]:
         """Return what LangChain's structured output looks for in a reply: the object, where it is valid."""
         form = self.ask.form
@@ -230,15 +224,16 @@ def limit_of(payload: Mapping[str, Any]) -> int | None:
 
 def received(account: CallAccount, request: Request, result: ChatResult) -> ChatResult:
     """Note what a whole reply used, and mark in it what was left out of the prompt and what it holds."""
-    messages = [generation.message for generation in result.generations]
-    if not messages:
+    if not result.generations:
         raise ValueError("a reply without choices")
-    for message in messages:
-        if isinstance(message, AIMessage):
-            account.used(usage_of(message.usage_metadata))
+    for generation in result.generations:
+        message = generation.message
+        if not isinstance(message, AIMessage):  # whatever role the server gave it, it is the model's reply
+            message = generation.message = AIMessage(message.text)
+        account.used(usage_of(message.usage_metadata))
         account.learned.replied(message, request.ask.schema)
         message.additional_kwargs |= request.parsed(message.text)
-        message.response_metadata |= request.marks
+        message.response_metadata |= account.marks
     return result
 
 

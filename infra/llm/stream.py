@@ -94,7 +94,7 @@ class HeldReply:
             self._held.append(ChatGenerationChunk(message=AIMessageChunk(content=called)))
         whole = self._held[0] + self._held[1:]
         self._account.learned.replied(whole.message, self._request.ask.schema)
-        self._held[0].message.response_metadata |= self._request.marks
+        self._held[0].message.response_metadata |= self._account.marks
         if parsed := self._request.parsed(whole.text):
             self._held.append(ChatGenerationChunk(message=AIMessageChunk(content="", additional_kwargs=parsed)))
         return self._held

@@ -74,7 +74,8 @@ WAYS: dict[str, Callable[[GuardedChat], Awaitable[Any]]] = {
 )
 async def test_where_a_server_stays_down_the_next_one_answers(fault: Said, way: str) -> None:
     p = pair([fault] * 3, ["fine"])
-    assert (await WAYS[way](p.chat)).text == "fine"
+    reply = await WAYS[way](p.chat)
+    assert (reply.text, reply.response_metadata["backend"]) == ("fine", "llamacpp")
     assert [(c.backend, c.model, c.outcome, c.tries) for c in p.calls] == [
         ("vllm", "scripted", "failed", 3),
         ("llamacpp", "small", "ok", 1),

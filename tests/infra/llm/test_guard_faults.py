@@ -1,11 +1,13 @@
 """The guard when the server fails: what is tried again, what is said, what is charged."""
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
+from langchain_core.messages import AIMessage
 from tenacity import RetryCallState, wait_fixed
 
 from infra.errors import BackendError, BackendUnavailable
@@ -16,7 +18,7 @@ from infra.llm.desk import Retries
 from infra.llm.ledger import Ledger
 from infra.settings import BackendKind, load_settings
 from tests.fakes import URL, Said, ScriptedServer
-from tests.infra.llm.bench import SCOPE, WAYS, bench, chat_of, desk, say
+from tests.infra.llm.bench import SCOPE, WAYS, bench, chat_of, desk, look, say
 
 WHO = f"vllm at {URL}"
 PASSING = {
@@ -285,3 +287,12 @@ async def test_the_key_never_shows_in_an_error() -> None:
         await chat.ainvoke("q")
     assert "sekrit" not in f"{failed.value}{chat!r}"
     assert {seen.headers["authorization"] for seen in server.requests} == {"Bearer sekrit"}
+
+
+@pytest.mark.parametrize("role", ["user", "system", "narrator"])
+async def test_a_reply_is_the_models_whatever_role_the_server_gives_it(role: str) -> None:
+    body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": role, "content": "fine"}}]}
+    b = bench([Said(body=json.dumps(body).encode())])
+    reply = await b.vendor.bind_tools([look]).ainvoke("q")
+    assert isinstance(reply, AIMessage)
+    assert (reply.text, reply.tool_calls) == ("fine", [])

@@ -68,7 +68,8 @@ async def test_no_piece_holds_what_is_slow_to_put_together(hostile: dict[str, An
     pieces = await pieces_of(streamed(event(ROLE), *[hostile] * 3, event(WORDS)))
     assert all(isinstance(piece.content, str) and not piece.tool_call_chunks for piece in pieces)
     assert all(not piece.additional_kwargs for piece in pieces)
-    assert all(set(piece.response_metadata) <= {"model_provider", "finish_reason", "model_name"} for piece in pieces)
+    known = {"model_provider", "finish_reason", "model_name", "backend"}
+    assert all(set(piece.response_metadata) <= known for piece in pieces)
     assert sum("finish_reason" in piece.response_metadata for piece in pieces) == 1
     assert "42" in "".join(piece.text for piece in pieces)
 
