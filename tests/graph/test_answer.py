@@ -179,7 +179,7 @@ def test_an_answer_is_by_the_model_of_its_last_draft() -> None:
     drafted = visit("synthesizer", **ANSWERED)
     validator = visit("validator", events=REFUSED, backend="ollama", model="small")
     assert author_of([router, drafted, validator]) == Author("vllm", "big", "vllm 0.32")
-    assert author_of([router, drafted, visit("synthesizer", events=REFUSED), validator]) == RULES
+    assert author_of([router, drafted, visit("synthesizer", **ANSWERED, events=REFUSED), validator]) == RULES
     assert author_of([router, visit("synthesizer", **ANSWERED, events=[Event(kind="fallback", detail="?")])]) == RULES
     assert author_of([router, visit("retrieval")]) == Author("ollama", "small", "ollama 0.13")
     assert author_of([visit("router")]) == RULES
