@@ -168,9 +168,9 @@ def fan_out(limits: Limits) -> Callable[[State], Command[Any]]:
         inbox = [*state.get("messages", [])[:-1], *exchange]
         ended = {f"{view_of(state).question.id}/{SUPERVISOR}": e for e in [said.response_metadata.get(_ENDED)] if e}
         carried = {key: value for key, value in state.items() if key != "remaining_steps"}
-        carried["ended"] = current(state.get("ended"), ended)
+        carried["ended"] = current(state.get("ended"), ended)  # the branches write it to the question's state
         branches = [Send(h.agent, {**carried, "messages": inbox, "task": h.task}) for h in handoffs]
-        return Command(graph=Command.PARENT, update={"messages": exchange, "ended": ended}, goto=branches)
+        return Command(graph=Command.PARENT, update={"messages": exchange}, goto=branches)
 
     return hook
 
