@@ -104,12 +104,14 @@ async def test_a_budget_that_refuses_the_supervisor_ends_the_models_part_and_is_
 
 
 async def test_parallel_questions_of_one_thread_share_its_budget_without_overshoot() -> None:
-    desk = SmallDesk(server=ScriptedServer(verbatim).transports, budget={"thread_tokens": 5_000})
+    desk = SmallDesk(
+        server=ScriptedServer(verbatim).transports, budget={"thread_tokens": 4_000}
+    )  # for three, one after the other
     graph = build(desk)
     config: RunnableConfig = {"configurable": {"thread_id": "t"}}
     inputs = [{"messages": [HumanMessage(LOOKUP)]}] * 6
     answers = [result["answer"] for result in await graph.abatch(inputs, config)]
     used = sum(a["usage"]["prompt_tokens"] + a["usage"]["completion_tokens"] for a in answers)
-    assert 0 < used <= 5_000
+    assert 0 < used <= 4_000
     assert any(a["ended_by"] for a in answers)
     assert all(not a["abstained"] for a in answers)
