@@ -1,12 +1,14 @@
 """The synthesizer: a draft in which each sentence carries the marks of its evidence."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 from langchain_core.messages import BaseMessage
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from agents.common import SYSTEM, Texts, Written, listed, question_block, source_blocks
 from agents.planner import Plan
@@ -20,19 +22,24 @@ MAX_CLAIMS = 12
 MAX_CLAIM_CHARS = 4_000
 """No sentence is longer, nor is a passage of 200 tokens."""
 
+_MARK = re.compile(r"\bE[0-9]{1,4}\b")
+_MARKED = re.compile(r" ?\[ ?E[0-9]{1,4}(?:[,; ]{1,2}E[0-9]{1,4}){0,9} ?\]")
 
-def _bare(mark: str) -> str:
-    return mark.strip("[] ")
 
-
-Mark = Annotated[str, AfterValidator(_bare)]
+def _marks(value: object) -> object:
+    """Return the marks of a claim, however a model lists them: ``"E1, E2"``, ``["[E1][E2]"]``, ``["E1"]``."""
+    given = listed(value)
+    if not isinstance(given, list):
+        return given
+    items = cast("list[object]", given)
+    return [mark for item in items for mark in (_MARK.findall(item) if isinstance(item, str) else []) or [item]]
 
 
 class Claim(Written):
     """One sentence of an answer, the marks of the passages it rests on, and their words."""
 
     text: str = Field(description="one sentence")
-    marks: Annotated[list[Mark], BeforeValidator(listed)] = Field(
+    marks: Annotated[list[str], BeforeValidator(_marks)] = Field(
         description="ids of the sources it rests on, such as E1"
     )
     quotes: Texts = Field(
@@ -47,6 +54,8 @@ class Draft(Written):
     model_config = ConfigDict(title="draft")
 
     claims: list[Claim] = Field(description="the answer, sentence by sentence; empty when the sources do not hold it")
+    omitted: SkipJsonSchema[int] = 0
+    """How many sentences were not taken: longer than ``MAX_CLAIM_CHARS``, or beyond the first ``MAX_CLAIMS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +92,13 @@ async def draft(case: Case, asker: Asker, *, objections: Sequence[str] = ()) -> 
         reply = await asker.ask(case_messages(PROMPT, case, *notes), Draft, task="draft")
     except UnreadableReply:
         return Draft(claims=[])
-    claims = [claim for claim in reply.value.claims if 0 < len(claim.text.strip()) <= MAX_CLAIM_CHARS][:MAX_CLAIMS]
-    return Draft(claims=_within(claims, case))
+    written = [claim for claim in map(_unmarked, reply.value.claims) if claim.text]
+    claims = [claim for claim in written if len(claim.text) <= MAX_CLAIM_CHARS][:MAX_CLAIMS]
+    return Draft(claims=claims, omitted=len(written) - len(claims))
 
 
-def _within(claims: Sequence[Claim], case: Case) -> list[Claim]:
-    """Take out the marks of documents beyond the first ``max_documents``, and the claims that lose all of theirs.
-
-    Each part of a question may have a document of its own, however many parts there are.
-    """
-    most = max(case.max_documents, len(case.plan.steps))
-    doc_of = {e.label: e.passage.doc for e in case.evidence}
-    cited = [doc_of[mark] for claim in claims for mark in claim.marks if mark in doc_of]
-    beyond = set(list(dict.fromkeys(cited))[most:])
-    kept: list[Claim] = []
-    for claim in claims:
-        marks = [mark for mark in claim.marks if doc_of.get(mark) not in beyond]
-        if len(marks) == len(claim.marks):
-            kept.append(claim)
-        elif marks:
-            quotes = [q for mark, q in zip(claim.marks, claim.quotes, strict=False) if mark in marks]
-            kept.append(claim.model_copy(update={"marks": marks, "quotes": quotes}))
-    return kept
+def _unmarked(claim: Claim) -> Claim:
+    """Take marks out of a claim's own words, where small models like to put them."""
+    inside = [mark for place in _MARKED.findall(claim.text) for mark in _MARK.findall(place)]
+    text = " ".join(_MARKED.sub("", claim.text).split())
+    return claim.model_copy(update={"text": text, "marks": list(dict.fromkeys([*claim.marks, *inside]))})

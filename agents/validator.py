@@ -1,11 +1,14 @@
 """The validator: marks and quotes are checked by code first, then the model judges what code cannot decide.
 
 A claim is accepted when it carries at least one citation whose quote stands verbatim in the cited passage, and either
-the claim itself is that quote or the model judges it supported. What the model's judgement leaves open is rejected.
+the claim itself is that quote, or its numbers and words stand in what it cites and the model judges it supported. What
+the model's judgement leaves open is rejected, and so is what would cite more documents than an answer may.
 """
 
+import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,12 +18,18 @@ from agents.synthesizer import Case, Claim, Draft, case_messages
 from infra.llm.ask import Asker, UnreadableReply
 from infra.llm.prompt import load
 from infra.text.blocks import block
+from infra.text.plain import short_line
 from infra.text.sentences import split_sentences
-from infra.text.shown import one_line
-from tools.citations import Citation, best_quote, locate
+from infra.text.terms import terms
+from tools.citations import Citation, best_quote, carries, locate, whole_sentences
 from tools.evidence import Passage
 
 PROMPT = load(Path(__file__).parent / "prompts" / "validator.md")
+MAX_QUOTES = 16
+"""Of a claim that are looked for; it has one a mark."""
+MAX_ID_CHARS = 40
+
+_DIGITS = re.compile(r"[0-9]+")
 
 
 class Judgement(Written):
@@ -81,42 +90,62 @@ async def validate(case: Case, draft: Draft, asker: Asker | None) -> Verdict:
     checked = [_check(claim, passages) for claim in draft.claims]
     open_claims = [c for c in checked if c.citations and not c.verbatim]
     judged = await _judge(case, open_claims, asker) if open_claims and asker else {}
-    accepted: list[Accepted] = []
-    rejected: list[Rejected] = []
-    for item in checked:
-        reason = _objection(item, judged)
-        if reason is None:
-            accepted.append(Accepted(text=item.claim.text.strip(), citations=item.citations))
-        else:
-            rejected.append(Rejected(text=item.claim.text.strip(), reason=reason))
-    return Verdict(accepted=accepted, rejected=rejected)
+    objections = {id(item): _objection(item, judged) for item in checked}
+    supported = [item for item in checked if objections[id(item)] is None]
+    kept = _within(supported, case)
+    rejected = [
+        Rejected(
+            text=item.claim.text, reason=objections[id(item)] or f"it cites a document beyond the {_most(case)} allowed"
+        )
+        for item in checked
+        if id(item) not in kept
+    ]
+    if draft.omitted:
+        rejected.append(
+            Rejected(text=f"({draft.omitted} more)", reason="too long, or beyond the sentences of an answer")
+        )
+    accepted = {
+        i.claim.text: Accepted(text=i.claim.text, citations=kept[id(i)]) for i in reversed(supported) if id(i) in kept
+    }
+    return Verdict(accepted=list(accepted.values())[::-1], rejected=rejected)
 
 
 def _check(claim: Claim, passages: dict[str, Passage]) -> _Checked:
-    """Find each mark's words in its passage: the claim itself, the quote given, or the sentence that carries it."""
+    """Find each mark's words in its passage: the claim itself, else the sentences of a given quote, else the best ones.
+
+    A claim that is no quote is dropped here when its words or numbers do not stand in what it cites: no model has to be
+    asked about it, and none can talk it in.
+    """
     citations: list[Citation] = []
     copied: list[Citation] = []
-    for n, mark in enumerate(dict.fromkeys(claim.marks)):
+    for mark in dict.fromkeys(claim.marks):
         passage = passages.get(mark)
         if passage is None:
             continue
         whole = locate(claim.text, passage)
-        quote = claim.quotes[n] if n < len(claim.quotes) else ""
-        span = whole or (locate(quote, passage) if quote.strip() else None) or best_quote(claim.text, passage)
-        if span is not None:
-            citations.append(_citation(mark, passage, span))
         if whole is not None and _is_sentences(whole, passage):
-            copied.append(citations[-1])
-    return _Checked(claim, copied or citations, bool(copied))
+            copied.append(_citation(mark, passage, whole))
+        span = whole or _quoted(claim.quotes, passage) or best_quote(claim.text, passage)
+        if span is not None:
+            citations.append(_citation(mark, passage, whole_sentences(span, passage)))
+    if copied:
+        return _Checked(claim, copied, verbatim=True)
+    headers = [passages[citation.label].header for citation in citations]
+    carried = carries([*headers, *(citation.quote for citation in citations)], claim.text)
+    return _Checked(claim, citations if carried else [], verbatim=False)
+
+
+def _quoted(quotes: Sequence[str], passage: Passage) -> tuple[int, int] | None:
+    """Return where the longest of ``quotes`` that stands in ``passage`` stands; models pair quotes and marks badly."""
+    places = [place for quote in quotes[:MAX_QUOTES] if (place := locate(quote, passage))]
+    return max(places, key=lambda place: place[1] - place[0], default=None)
 
 
 def _is_sentences(span: tuple[int, int], passage: Passage) -> bool:
-    """Tell whether a span is whole sentences: part of one may have lost what negates it."""
+    """Tell whether a span is whole sentences: part of one may have lost what negates it, or that it asks."""
     grid = split_sentences(passage.text)
     start, end = span[0] - passage.start, span[1] - passage.start
-    bare = {
-        last - len(words) + len(words.rstrip(" .!?")) for first, last in grid if (words := passage.text[first:last])
-    }
+    bare = {last - len(words) + len(words.rstrip(" .")) for first, last in grid if (words := passage.text[first:last])}
     return start in {first for first, _ in grid} and end in {last for _, last in grid} | bare
 
 
@@ -133,11 +162,27 @@ def _objection(item: _Checked, judged: dict[int, Judgement]) -> str | None:
     judgement = judged.get(id(item))
     if judgement is None:
         return "it was not judged"
-    return None if judgement.supported else one_line(judgement.reason) or "the cited passages do not say so"
+    return None if judgement.supported else short_line(judgement.reason) or "the cited passages do not say so"
 
 
 async def _judge(case: Case, claims: Sequence[_Checked], asker: Asker) -> dict[int, Judgement]:
-    """Ask the model about the claims that code cannot decide; an unreadable judgement accepts none, nor do rules."""
+    """Ask the model about the claims that code cannot decide.
+
+    What did not fit the model's window was not judged: those claims are asked about once more, beside no other sources
+    than theirs. An unreadable judgement accepts nothing, nor do rules.
+    """
+    judged, unseen = await _judged(case, claims, asker)
+    if not unseen:
+        return judged
+    marked = {citation.label for item in unseen for citation in item.citations}
+    narrow = replace(case, evidence=[e for e in case.evidence if e.label in marked])
+    if len(narrow.evidence) == len(case.evidence) and len(unseen) == len(claims):
+        return judged
+    return judged | (await _judged(narrow, unseen, asker))[0]
+
+
+async def _judged(case: Case, claims: Sequence[_Checked], asker: Asker) -> tuple[dict[int, Judgement], list[_Checked]]:
+    """Return the judgements of one call, and the claims whose words or sources the model did not see whole."""
     shown = [
         block("claim", c.claim.text, id=str(n), marks=" ".join(x.label for x in c.citations))
         for n, c in enumerate(claims, start=1)
@@ -145,7 +190,58 @@ async def _judge(case: Case, claims: Sequence[_Checked], asker: Asker) -> dict[i
     try:
         reply = await asker.without_rules().ask(case_messages(PROMPT, case, *shown), Judgements, task="judge")
     except UnreadableReply:
-        return {}
-    numbered = {str(n): id(c) for n, c in enumerate(claims, start=1)}
+        return {}, []
+    if reply.source == "rules":
+        return {}, []
+    unseen = [c for c in claims if reply.cut_tokens or any(x.label in reply.dropped for x in c.citations)]
+    numbered = {str(n): id(c) for n, c in enumerate(claims, start=1) if c not in unseen}
     ordered = sorted(reply.value.judgements, key=lambda j: not j.supported)  # a claim judged twice: the refusal stands
-    return {numbered[j.claim]: j for j in ordered if j.claim in numbered}
+    return {numbered[number]: j for j in ordered if (number := _number(j.claim)) in numbered}, unseen
+
+
+def _number(claim: str) -> str:
+    """Return the number in a claim's id as a model may write it (``claim 1``), else the id."""
+    numbers = _DIGITS.findall(claim[:MAX_ID_CHARS])
+    return numbers[0] if len(numbers) == 1 else claim
+
+
+def _most(case: Case) -> int:
+    """How many documents an answer may cite: each part of a question may have one of its own."""
+    return max(case.max_documents, len(case.plan.steps))
+
+
+def _within(supported: Sequence[_Checked], case: Case) -> dict[int, list[Citation]]:
+    """Choose what may be cited: the parts of the question take turns, so that the first does not use up the documents.
+
+    Returns the citations of the claims that stay, by the claim's id. A copied sentence may lose some of its places,
+    since each holds it whole; a judged claim stays with all of its citations or not at all.
+    """
+    most = _most(case)
+    allowed: dict[str, None] = {}
+    kept: list[_Checked] = []
+    for item in _in_turns(supported, [step.question for step in case.plan.steps]):
+        documents = dict.fromkeys(citation.doc for citation in item.citations)
+        if item.verbatim:
+            documents = {} if documents.keys() & allowed.keys() else dict.fromkeys([next(iter(documents))])
+        if len(allowed | documents) <= most:
+            allowed |= documents
+            kept.append(item)
+    also = (citation.doc for item in kept if item.verbatim for citation in item.citations)
+    within = list(dict.fromkeys([*allowed, *also]))[:most]
+    return {id(item): [citation for citation in item.citations if citation.doc in within] for item in kept}
+
+
+def _in_turns(items: Sequence[_Checked], parts: Sequence[str]) -> list[_Checked]:
+    """Order claims so that each part's first one comes before any part's second one.
+
+    A claim belongs to the part it shares most words with.
+    """
+    words = [set(terms(part)) for part in parts]
+    turns: Counter[int] = Counter()
+    placed: list[tuple[int, int, _Checked]] = []
+    for item in items:
+        said = set(terms(" ".join([item.claim.text, *(c.quote for c in item.citations)])))
+        part = max(range(len(words)), key=lambda n: len(words[n] & said), default=0)
+        placed.append((turns[part], part, item))
+        turns[part] += 1
+    return [item for _, _, item in sorted(placed, key=lambda place: place[:2])]

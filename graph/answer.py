@@ -1,13 +1,17 @@
 """The answer: what the state of one question comes to, as text for a person and as the object ``--json`` prints."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from graph.state import Compression, View, Visit
-from infra.llm.endpoint import Backend
+from infra.engine.protocol import MODEL_ID
+from infra.llm.servers.engine import ENGINE_NAME
 from infra.text.mentions import unmentioned
+from infra.text.plain import one_line
 from infra.text.terms import terms
 from tools.citations import Citation
 
@@ -17,6 +21,31 @@ SOURCES = "\n\nSources:\n"
 NOTE = "\n\nNote: "
 SHOWN_CHARS = 200
 """Of a part that was not answered."""
+
+_MARK = re.compile(r" ?\[ ?E\d+(?: ?[,;] ?E\d+)* ?\]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who wrote an answer: the kind of back end, the model it served, and what it is in words."""
+
+    name: str
+    model: str
+    engine: str
+
+
+WRITERS = ("router", "planner", "synthesizer")
+"""The agents for which rules can stand in."""
+
+RULES = Author("engine", MODEL_ID, ENGINE_NAME)
+"""The embedded engine's rules, and what code words by itself."""
+
+
+def author_of(visits: Sequence[Visit]) -> Author:
+    """Return who wrote the answer: what the last draft came from; without a draft, the last model that replied."""
+    drafted = [visit for visit in visits if visit.agent == "synthesizer"][-1:]
+    wrote = next((visit for visit in reversed(drafted or visits) if not _by_rules(visit)), None)
+    return Author(wrote.backend, wrote.model, wrote.engine or wrote.backend) if wrote else RULES
 
 
 def citations_of(view: View) -> list[Citation]:
@@ -32,24 +61,39 @@ def text_of(view: View) -> str:
         return view.route.reply
     accepted = view.verdicts[-1].accepted if view.verdicts else []
     if not accepted:
-        words = unmentioned(view.asked, _terms_found(view)) if view.found() else []
+        words = [one_line(word) for word in unmentioned(view.asked, _terms_found(view))] if view.found() else []
         return NOTHING_FOUND + (f" Nothing there mentions {', '.join(words)}." if words else "")
-    sentences = [" ".join([claim.text, *(f"[{c.label}]" for c in claim.citations)]) for claim in accepted]
-    return "\n".join([*sentences, *(f"Not answered: “{_shortened(part)}”" for part in unanswered(view))])
+    sentences = [" ".join([_own_words(claim.text), *(f"[{c.label}]" for c in claim.citations)]) for claim in accepted]
+    return "\n".join([*sentences, *(f"Not answered: {part}" for part in unanswered(view))])
 
 
 def unanswered(view: View) -> list[str]:
-    """Return the parts of a compound question of which no accepted claim, nor its quotes, holds a word.
+    """Name the parts of a compound question of which no accepted claim holds a word.
 
-    Words that all parts share say nothing about any of them.
+    Words that all parts share say nothing about any of them. A part is shown only in words of the user's: those of a
+    planning model nobody has checked, so such a part is named by its number.
     """
     if len(view.steps) < 2:  # noqa: PLR2004 - a part is one of several
         return []
-    parts = {step.question: set(terms(step.question)) for step in view.steps}
-    shared = set[str].intersection(*parts.values())
+    parts = [set(terms(step.question)) for step in view.steps]
+    shared = set[str].intersection(*parts)
     said = {term for claim in view.verdicts[-1].accepted for term in terms(claim.text)}
-    said |= {term for citation in citations_of(view) for term in terms(f"{citation.quote} {citation.doc}")}
-    return [part for part, words in parts.items() if said.isdisjoint(words - shared or words)]
+    given = {
+        term for text in (view.question.text, *(turn.text for turn in view.question.history)) for term in terms(text)
+    }
+    return [
+        f"“{_shortened(view.steps[n].question)}”" if words <= given else f"part {n + 1} of the question"
+        for n, words in enumerate(parts)
+        if said.isdisjoint(words - shared or words)
+    ]
+
+
+def _own_words(claim: str) -> str:
+    """Return a claim's words without marks, which only code sets, and without what could pass for a list of sources."""
+    words = one_line(claim)
+    while (fewer := _MARK.sub("", words)) != words:  # what is taken out may have parted another
+        words = fewer
+    return words
 
 
 def _terms_found(view: View) -> set[str]:
@@ -58,13 +102,13 @@ def _terms_found(view: View) -> set[str]:
 
 
 def _shortened(part: str) -> str:
-    words = " ".join(part.split())
+    words = one_line(part)
     return words if len(words) <= SHOWN_CHARS else f"{words[:SHOWN_CHARS]}…"
 
 
 def shown(view: View, notes: Sequence[str]) -> str:
     """Return the text with its sources and notes below, as a conversation shows it."""
-    lines = [f"[{c.label}] {c.doc} ({c.start}-{c.end})" for c in citations_of(view)]
+    lines = [f"[{c.label}] {one_line(c.doc)} ({c.start}-{c.end})" for c in citations_of(view)]
     sources = SOURCES + "\n".join(lines) if lines else ""
     return text_of(view) + sources + "".join(f"{NOTE}{note}" for note in notes)
 
@@ -74,9 +118,7 @@ def without_sources(text: str) -> str:
     return text.split(SOURCES, 1)[0].split(NOTE, 1)[0]
 
 
-def answer_of(
-    view: View, visits: Sequence[Visit], compressions: Sequence[Compression], backend: Backend
-) -> dict[str, Any]:
+def answer_of(view: View, visits: Sequence[Visit], compressions: Sequence[Compression]) -> dict[str, Any]:
     """Return the contract's JSON object for the newest question; ``visits`` in the order of their start."""
     direct = view.route is not None and view.route.kind == "direct"
     citations = citations_of(view)
@@ -91,14 +133,14 @@ def answer_of(
         "plan": view.plan.model_dump() if view.plan else None,
         "verdict": _verdict(view),
         "notes": notes_of(view, visits),
-        "trail": [visit.model_dump(exclude={"calls"}) for visit in visits],
+        "trail": [visit.model_dump(exclude={"calls", "engine"}) for visit in visits],
         "usage": _summed(visits, "llm_calls", "prompt_tokens", "completion_tokens", "cached_tokens"),
         "faults": _faults(visits),
         "ended_by": view.ended.model_dump() if view.ended else None,
         "compression": [c.model_dump() for c in compressions],
         "cache": {"answer": "off", "reason": "no answer cache in this version"},
         "seconds": _seconds(view, visits),
-        "backend": {"name": backend.name, "model": backend.model, "engine": backend.engine},
+        "backend": asdict(author_of(visits)),
     }
 
 
@@ -109,18 +151,41 @@ def notes_of(view: View, visits: Sequence[Visit]) -> list[str]:
     unread = [visit.agent for visit in visits if any(e.kind == "fallback" for e in visit.events)]
     stood_in = [agent for agent in unread if agent != "validator"]
     moved = dict.fromkeys(e.detail for visit in visits for e in visit.events if e.kind == "failover")
-    notes = [f"A budget ended the model's part ({view.ended.message}); rules did the rest."] if view.ended else []
+    notes: list[str] = []
+    if view.ended:
+        rest = "; rules did the rest" if any(map(_refused, visits)) else ""
+        notes.append(f"A budget ended the model's part ({view.ended.message}){rest}.")
     if stood_in:
         names = ", ".join(dict.fromkeys(stood_in))
         notes.append(f"The model's reply could not be used; rules stood in for: {names}.")
     if "validator" in unread:
         notes.append("The model's judgement could not be read; what it had to judge was not accepted.")
+    if left_out := _left_out(view):
+        notes.append(f"{left_out} sentence{'s were' if left_out > 1 else ' was'} not supported and left out.")
     notes += [f"Another model server took over: {detail}." for detail in moved]
     if dropped:
         notes.append(f"{dropped} passages did not fit the model's window and were left out.")
     if cut:
         notes.append(f"{cut:,} tokens of a long text did not fit the model's window and were left out.")
-    return notes
+    return [one_line(note) for note in notes]
+
+
+def _left_out(view: View) -> int:
+    """Return how many sentences were drafted and are not in an answer that holds others."""
+    if not view.verdicts or not view.verdicts[-1].accepted:
+        return 0
+    omitted = view.drafts[-1].omitted if view.drafts else 0
+    return len(view.verdicts[-1].rejected) + max(0, omitted - 1)  # all that was omitted is one entry there
+
+
+def _refused(visit: Visit) -> bool:
+    """Tell whether an agent that writes was kept from its model: a budget refused the call, or had refused before."""
+    return visit.agent in WRITERS and (not visit.backend or any(event.kind == "budget" for event in visit.events))
+
+
+def _by_rules(visit: Visit) -> bool:
+    """Tell whether an agent's part came from no model: none replied, or its reply was not what was used."""
+    return not visit.backend or any(event.kind in ("fallback", "budget") for event in visit.events)
 
 
 def _summed(visits: Sequence[Visit], *names: str) -> dict[str, int]:

@@ -10,6 +10,7 @@ from importlib import import_module
 import typer
 
 from infra.errors import DocMindError
+from infra.text.plain import lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def _register(name: str, door: Door) -> None:
         try:
             import_module(door.module).app(args=context.args, prog_name=f"docmind {name}")
         except DocMindError as error:
-            typer.echo(f"docmind: {error}", err=True)
+            typer.echo(f"docmind: {lines(str(error))}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
             raise typer.Exit(130) from None

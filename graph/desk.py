@@ -4,7 +4,6 @@ import asyncio
 
 from langchain_core.language_models import BaseChatModel
 
-from infra.llm.endpoint import Backend
 from infra.llm.ledger import Ledger, Scope
 from infra.resources import Resources
 from infra.settings import BackendName, Settings
@@ -18,6 +17,7 @@ class LiveDesk:
         """Keep ``resources``; whoever made them closes them."""
         self._resources = resources
         self._searcher: Retriever | None = None
+        self._notes: dict[tuple[BackendName | None, str], str] = {}
 
     @property
     def settings(self) -> Settings:
@@ -36,7 +36,16 @@ class LiveDesk:
     async def chat(self, scope: Scope, backend: BackendName | None = None) -> BaseChatModel:
         """Return the guarded model that works on ``scope``'s account: its agent's own, or that of ``backend``."""
         name, model = self._resources.agent_model(scope.agent)
-        return (await self._resources.chat(name or backend, model)).scoped(scope)
+        asked = (name or backend, model)
+        chat = await self._resources.chat(*asked)
+        if asked not in self._notes:
+            self._notes[asked] = (await self._resources.backend(*asked)).note
+        return chat.scoped(scope)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of how the back ends that were asked came to be chosen; asks none."""
+        return list(dict.fromkeys(note for note in self._notes.values() if note))
 
     async def rules(self) -> BaseChatModel:
         """Return the embedded engine's rules, which answer where a model cannot."""
@@ -48,10 +57,6 @@ class LiveDesk:
         if self._searcher is None:
             self._searcher = open_retriever(index, embedder, self.settings)
         return self._searcher
-
-    async def backend(self, name: BackendName | None = None) -> Backend:
-        """Return the facts of a back end; None: of the one that the settings choose."""
-        return await self._resources.backend(name)
 
     async def count(self, text: str, backend: BackendName | None = None) -> int:
         """Return how many tokens ``text`` is to the model of ``backend``."""

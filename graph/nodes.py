@@ -9,15 +9,17 @@ line for the trail.
 # pyright: reportUnknownMemberType=false
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from pydantic import BaseModel
 
 from agents.planner import plan, single
 from agents.retrieval import Searcher, retrieve
@@ -28,11 +30,12 @@ from graph.answer import text_of
 from graph.policy import Agent
 from graph.state import AgentOutput, Ended, Event, Question, State, View, Visit, packed, view_of
 from infra.errors import BudgetExceeded
-from infra.llm.ask import Asker
-from infra.llm.endpoint import Backend
+from infra.llm.ask import Asker, Reply
 from infra.llm.ledger import Ledger, Remark, RemarkKind, Scope
 from infra.settings import BackendName, Settings
 from tools.evidence import Finding, merge
+
+T = TypeVar("T", bound=BaseModel)
 
 
 class Desk(Protocol):
@@ -64,13 +67,34 @@ class Desk(Protocol):
         """Return the search over the tenant's documents."""
         ...
 
-    async def backend(self, name: BackendName | None = None) -> Backend:
-        """Return the facts of a back end; None: of the one that the settings choose."""
-        ...
-
     async def count(self, text: str, backend: BackendName | None = None) -> int:
         """Return how many tokens ``text`` is to the model of ``backend``."""
         ...
+
+
+class LateAsker(Asker):
+    """Opens its model when it is first asked: an agent that needs no model meets no server."""
+
+    def __init__(
+        self,
+        opened: Callable[[], Awaitable[BaseChatModel]],
+        rules: BaseChatModel | None,
+        remark: Callable[[RemarkKind, str], None],
+    ) -> None:
+        self._opened = opened
+        self._rules = rules
+        self._remark = remark
+
+    def without_rules(self) -> Asker:
+        """Return an asker for what rules may not decide."""
+        return LateAsker(self._opened, None, self._remark)
+
+    async def ask(
+        self, messages: Sequence[BaseMessage], schema: type[T], *, task: str, max_tokens: int | None = None
+    ) -> Reply[T]:
+        """Ask as `Asker` does; what opening the model raises is raised here."""
+        asker = Asker(await self._opened(), self._rules, self._remark)
+        return await asker.ask(messages, schema, task=task, max_tokens=max_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +208,12 @@ async def _within_budget(view: View, task: str, scope: Scope, desk: Desk) -> Don
     alone = Job(view, task, None, Asker(rules), desk)
     if view.ended is not None or scope.agent == "retrieval":
         return await work(alone)
-    chat = await desk.chat(scope, view.question.backend)
+    opened = partial(desk.chat, scope, view.question.backend)
     try:
-        return await work(replace(alone, asker=Asker(chat, rules, remark)))
+        return await work(replace(alone, asker=LateAsker(opened, rules, remark)))
     except BudgetExceeded as refused:
         remark("budget", str(refused))
-        ended = {f"{view.question.id}/{scope.agent}": packed(Ended(setting=refused.setting, message=str(refused)))}
+        ended = {f"{view.question.id}/{scope.agent}": packed(Ended.by(refused))}
         done = await work(alone)
         return replace(done, update={**done.update, "ended": ended})
 
@@ -222,6 +246,7 @@ def visit(scope: Scope, began: float, question: Question, ledger: Ledger) -> Vis
         cut_tokens=sum(call.cut_tokens for call in calls),
         backend=answered.backend if answered else "",
         model=answered.model if answered else "",
+        engine=answered.engine if answered else "",
         events=[Event(kind=remark.kind, detail=remark.detail) for remark in remarks],
     )
 
@@ -229,7 +254,6 @@ def visit(scope: Scope, began: float, question: Question, ledger: Ledger) -> Vis
 def _listing(step_id: str, finding: Finding) -> str:
     """Return what retrieval says: the signal, then the passages."""
     signal = "may hold an answer" if finding.signal.likely else "do not seem to hold an answer"
-    head = (
-        f"{step_id}: {len(finding.passages)} passages; the documents {signal} (probability {finding.signal.probability:.2f})."
-    )
+    seen = f"{len(finding.passages)} passages; the documents {signal}"
+    head = f"{step_id}: {seen} (probability {finding.signal.probability:.2f})."
     return "\n\n".join([head, *(f"{p.doc} ({p.start}-{p.end}): {p.text}" for p in finding.passages)])

@@ -23,6 +23,7 @@ from infra.errors import ConfigurationError, DocMindError, QuestionError
 from infra.resources import Resources
 from infra.settings import Settings, load_settings
 from infra.telemetry import set_up_logging
+from infra.text.plain import lines, one_line
 from tools.arguments import DocsCommand
 
 CONCURRENCY = 4
@@ -74,7 +75,7 @@ def ask(  # noqa: PLR0913 - a command's options
         else:
             code = _one(settings, docs, Ask(_text(question, settings), thread=thread), console, as_json=as_json)
     except DocMindError as error:
-        typer.echo(f"docmind: {error}", err=True)
+        typer.echo(f"docmind: {lines(str(error))}", err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError | QuestionError) else 1) from error
     except KeyboardInterrupt:
         typer.echo("docmind: interrupted; what was stored stays usable.", err=True)
@@ -88,8 +89,8 @@ def _check_together(*, files: bool, thread: str | None, alone: bool) -> None:
         raise ConfigurationError("--thread is for one question; the questions of a file stand alone.")
     if alone and not files:
         raise ConfigurationError("--resume and --concurrency go with --questions FILE and --out FILE.")
-    if thread is not None and not thread.strip():
-        raise ConfigurationError("--thread needs a name.")
+    if thread is not None and (not thread.strip() or any("\ud800" <= character <= "\udfff" for character in thread)):
+        raise ConfigurationError("--thread needs a name, in UTF-8.")
 
 
 def _text(question: str | None, settings: Settings) -> str:
@@ -114,15 +115,15 @@ def _both(question: str | None, questions: Path | None, out: Path | None) -> tup
 def _one(settings: Settings, docs: list[Path] | None, ask: Ask, console: Console, *, as_json: bool) -> int:
     with closing(Resources(settings)) as resources:
         roots = prepare(resources, docs, console)
-        answer, note = asyncio.run(_answer(resources, replace(ask, roots=roots), console))
+        answer, notes = asyncio.run(_answer(resources, replace(ask, roots=roots), console))
     typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else render(answer))
-    _ledger(console, answer, note)
+    _ledger(console, answer, notes)
     return 0
 
 
-async def _answer(resources: Resources, ask: Ask, console: Console) -> tuple[dict[str, Any], str]:
+async def _answer(resources: Resources, ask: Ask, console: Console) -> tuple[dict[str, Any], list[str]]:
     async with Session(resources, console, keep_threads=ask.thread is not None) as session:
-        return await session.ask(ask, show=True), (await session.backend()).note
+        return await session.ask(ask, show=True), session.notes
 
 
 def _many(
@@ -134,12 +135,13 @@ def _many(
     *,
     resume: bool,
 ) -> int:
-    lines = read_questions(files[0])
+    questions = read_questions(files[0])
     with closing(Resources(settings)) as resources:
         roots = prepare(resources, docs, console)
-        batch = Batch(lines, roots, files[1], concurrency=concurrency, resume=resume)
+        batch = Batch(questions, roots, files[1], concurrency=concurrency, resume=resume)
         failed = asyncio.run(_answers(resources, batch, console))
-    console.print(f"{len(lines) - failed} answered, {failed} failed; written to {files[1]}")
+    done = one_line(f"{len(questions) - failed} answered, {failed} failed; written to {files[1]}")
+    console.print(done, markup=False)
     return 1 if failed else 0
 
 
@@ -150,25 +152,25 @@ async def _answers(resources: Resources, batch: Batch, console: Console) -> int:
 
 def render(answer: dict[str, Any]) -> str:
     """Return an answer as a person reads it: text, then each source with the words it rests on."""
-    lines = [answer["answer"]]
+    shown = [answer["answer"]]
     if answer["citations"]:
-        lines.append("\nSources")
-        lines += [_source(citation) for citation in answer["citations"]]
-    lines += [f"\n{note}" for note in answer["notes"]]
-    lines.append(f"\nAnswered by {answer['backend']['engine']}.")
-    return "\n".join(lines)
+        shown.append("\nSources")
+        shown += [_source(citation) for citation in answer["citations"]]
+    shown += [f"\n{note}" for note in answer["notes"]]
+    shown.append(f"\nAnswered by {one_line(answer['backend']['engine'])}.")
+    return "\n".join(shown)
 
 
 def _source(citation: dict[str, Any]) -> str:
     """Return one source on one line; the exact words, line breaks included, are what ``--json`` is for."""
-    words = " ".join(citation["quote"].split())
-    return f'  [{citation["label"]}] {citation["doc"]} ({citation["start"]}-{citation["end"]}): "{words}"'
+    doc, words = one_line(citation["doc"]), one_line(citation["quote"])
+    return f'  [{citation["label"]}] {doc} ({citation["start"]}-{citation["end"]}): "{words}"'
 
 
-def _ledger(console: Console, answer: dict[str, Any], note: str) -> None:
+def _ledger(console: Console, answer: dict[str, Any], notes: list[str]) -> None:
     usage, seconds = answer["usage"], answer["seconds"]
-    if note:
-        console.print(note, style="dim", highlight=False, soft_wrap=True)
+    for note in notes:
+        console.print(one_line(note), style="dim", highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"{usage['llm_calls']} model calls, {usage['prompt_tokens']:,} prompt tokens "
         f"({usage['cached_tokens']:,} cached), "

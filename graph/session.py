@@ -14,18 +14,20 @@ from uuid import uuid4
 from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
 from rich.console import Console
+from rich.text import Text
 
 from graph.build import build
 from graph.desk import LiveDesk
 from graph.policy import AGENTS
 from graph.stages import Context, asked
 from infra.errors import ConfigurationError, StoreError
-from infra.llm.endpoint import Backend
 from infra.resources import Resources
 from infra.settings import BackendName
 from infra.store.database import store_errors
+from infra.text.plain import one_line
 from tools.ingest import ingest
 
 SHOWN_CHARS = 100
@@ -68,10 +70,11 @@ def prepare(resources: Resources, docs: Sequence[Path] | None, console: Console)
             embedder,
             docs,
             settings=resources.settings.ingest,
-            progress=lambda at: status.update(f"Reading documents {at.done}/{at.total} {at}"),
+            progress=lambda at: status.update(Text(f"Reading documents {at.done}/{at.total} {one_line(str(at))}")),
         )
     for failure in report.failed:
-        console.print(f"not read: {failure.path}: {failure.error}", style="yellow", markup=False, soft_wrap=True)
+        said = one_line(f"not read: {failure.path}: {failure.error}")
+        console.print(said, style="yellow", markup=False, soft_wrap=True)
     roots = [str(path.resolve()) for path in docs]
     if index.counts(roots).documents == 0:
         raise ConfigurationError(f"No readable documents under {', '.join(map(str, docs))}.")
@@ -92,6 +95,7 @@ class Session:
         self._keep = keep_threads
         self._stack = AsyncExitStack()
         self._resources = resources
+        self._desk = LiveDesk(resources)
         self._graph: CompiledStateGraph[Any, Any, Any, Any] | None = None
 
     async def __aenter__(self) -> Self:
@@ -101,7 +105,7 @@ class Session:
         except BaseException:
             await self._stack.aclose()
             raise
-        self._graph = build(LiveDesk(self._resources), checkpointer=saver)
+        self._graph = build(self._desk, checkpointer=saver)
         return self
 
     async def __aexit__(
@@ -131,15 +135,22 @@ class Session:
             QuestionError: the question is empty or too long.
             BackendError: no configured model server answers.
             StoreError: the conversation cannot be kept.
+            ConfigurationError: the question took more steps than the settings allow.
         """
         answer: dict[str, Any] = {}
-        with store_errors(self._threads):
-            async for update in self._updates(ask):
-                for node, value in update.items():
-                    if node == "deliver":
-                        answer = value["answer"]
-                    elif show and (line := stage_line(node, value)):
-                        self.console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+        try:
+            with store_errors(self._threads):
+                async for update in self._updates(ask):
+                    for node, value in update.items():
+                        if node == "deliver":
+                            answer = value["answer"]
+                        elif show and (line := stage_line(node, value)):
+                            self.console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+        except GraphRecursionError as error:
+            steps = self._resources.settings.agents.recursion_limit
+            raise ConfigurationError(
+                f"The question took more than {steps} graph steps; DOCMIND_AGENTS__RECURSION_LIMIT decides."
+            ) from error
         return answer
 
     def _updates(self, ask: Ask) -> AsyncIterator[dict[str, Any]]:
@@ -154,13 +165,14 @@ class Session:
             durability="exit" if self._keep else None,
         )
 
-    async def backend(self) -> Backend:
-        """Return the facts of the model server in use."""
-        return await self._resources.backend()
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of how the back ends that were asked came to be chosen."""
+        return self._desk.notes
 
 
 def stage_line(node: str, value: dict[str, Any] | None) -> str:
     """Return one line for what an agent just said; empty for the nodes between the agents."""
     messages: list[AnyMessage] = (value or {}).get("messages") or []
-    words = " ".join(next((m.text for m in messages if m.name == node), "").split())
+    words = one_line(next((m.text for m in messages if m.name == node), ""))
     return f"{node:12} {words[:SHOWN_CHARS]}" if words and node in AGENTS else ""

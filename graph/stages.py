@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from itertools import takewhile
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from agents.router import Turn
 from graph.answer import answer_of, shown, without_sources
 from graph.nodes import Desk, visit
+from graph.policy import AGENTS
 from graph.state import (
     Compression,
     Question,
@@ -28,13 +30,15 @@ from graph.state import (
     visits_of,
 )
 from graph.supervisor import SUPERVISOR
-from infra.errors import QuestionError
-from infra.llm.endpoint import Backend
-from infra.settings import BackendKind, BackendName
+from infra.errors import BackendError, ConfigurationError, QuestionError
+from infra.settings import BackendName
 from tools.compress import compress
 
 MAX_TURNS = 6
 """Earlier messages that the router sees of a conversation."""
+
+BYTES_PER_TOKEN = 3
+"""Of a text whose tokens nobody counts; English has about four, so the estimate is high."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,10 @@ class Stages:
     def receive(self, state: State, config: RunnableConfig) -> dict[str, Any]:
         """Open a question: checked, numbered, with the conversation before it."""
         messages = state.get("messages", [])
-        text = asked(messages, self._desk.settings.max_question_chars)
+        longest = self._desk.settings.max_question_chars
+        text = asked(messages, longest)
+        turns = [m for m in messages[:-1] if _is_turn(m, longest)]
+        left_over = [m for m in messages[:-1] if not _is_turn(m, longest)]
         before = question_of(state)
         turn = int(before.id.split("-", 1)[0]) + 1 if before else 1
         context = _checked(get_runtime(Context).context)
@@ -64,12 +71,16 @@ class Stages:
             id=f"{turn:06d}-{uuid4().hex}",
             thread=str(config.get("configurable", {}).get("thread_id", "")),
             text=text,
-            history=_history(messages[:-1]),
+            history=_history(turns),
             roots=context.roots,
             backend=context.backend,
             asked_at=time.time(),
         )
-        return {"questions": {question.id: packed(question)}, "messages": _left_over(messages[:-1])}
+        return {
+            "questions": {question.id: packed(question)},
+            "messages": [RemoveMessage(id=m.id) for m in left_over if m.id],
+            "answer": {},
+        }
 
     async def compress(self, state: State) -> dict[str, Any]:
         """Make a note of what the stage said; typed results stay as they are."""
@@ -77,7 +88,7 @@ class Stages:
         stage = _stage(state.get("messages", []))
 
         async def count(text: str) -> int:
-            return await self._desk.count(text, view.question.backend)
+            return await self._count(text, view.question)
 
         notes = [await compress(m.text, view.asked, count) for m in stage]
         entry = Compression(
@@ -89,34 +100,32 @@ class Stages:
         replaced = [AIMessage(n.text, name=m.name, id=m.id) for n, m in zip(notes, stage, strict=True) if n.shortened]
         return {"compressions": {key: packed(entry)}, "messages": replaced}
 
-    async def deliver(self, state: State) -> dict[str, Any]:
-        """End a question: the answer as message and as object, the hand-offs cleared away."""
+    def deliver(self, state: State) -> dict[str, Any]:
+        """End a question: the answer as message and as object, the hand-offs cleared away. Nobody is asked any more."""
         view = view_of(state)
         messages = state.get("messages", [])
         last = max(n for n, m in enumerate(messages) if isinstance(m, HumanMessage))
         cleared = [RemoveMessage(id=m.id) for m in messages[last + 1 :] if m.id]
         visits = sorted([*visits_of(state), *_supervisor_visits(view, self._desk)], key=lambda v: v.started)
-        answer = answer_of(view, visits, compressions_of(state), await self._author(view, visits))
+        answer = answer_of(view, visits, compressions_of(state))
         self._desk.forget(view.question.id)
         return {"messages": [*cleared, AIMessage(shown(view, answer["notes"]))], "answer": answer}
 
-    async def _author(self, view: View, visits: Sequence[Visit]) -> Backend:
-        """Return the facts of what wrote the answer: the last draft's model, or the rules that stood in for it."""
-        drafted = [v for v in visits if v.agent == "synthesizer"]
-        if drafted and (view.ended or any(e.kind == "fallback" for e in drafted[-1].events)):
-            return await self._desk.backend("engine")
-        wrote = next((v for v in reversed(drafted or list(visits)) if v.backend), None)
-        if wrote is None:
-            return await self._desk.backend(view.question.backend)
-        facts = await self._desk.backend(cast(BackendKind, wrote.backend))
-        return replace(facts, model=wrote.model)
+    async def _count(self, text: str, question: Question) -> int:
+        """Count ``text`` as the run's back end does, or estimate: a note is worth neither an answer nor a new server.
+
+        No server is asked for a count before an agent has asked a model.
+        """
+        if self._desk.ledger.calls(question.id):
+            with suppress(BackendError, ConfigurationError):
+                return await self._desk.count(text, question.backend)
+        return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
 
 
 def asked(messages: Sequence[AnyMessage], longest: int) -> str:
     """Return the question, the last message. Raises QuestionError when there is none, or it is empty or too long."""
     last = messages[-1] if messages else None
-    text = last.text.strip() if isinstance(last, HumanMessage) else ""
-    text = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is no character
+    text = _words(last) if isinstance(last, HumanMessage) else ""
     if not text:
         raise QuestionError("The question is empty; the last message must be the user's and hold text.")
     if len(text) > longest:
@@ -124,6 +133,10 @@ def asked(messages: Sequence[AnyMessage], longest: int) -> str:
             f"The question has {len(text):,} characters, {longest:,} are allowed; DOCMIND_MAX_QUESTION_CHARS decides."
         )
     return text
+
+
+def _words(message: HumanMessage) -> str:
+    return message.text.strip().encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is no character
 
 
 def _checked(context: Context | None) -> Context:
@@ -139,26 +152,23 @@ def _own(state: State, view: View) -> list[str]:
     return [key for key in state.get("compressions", {}) if key.startswith(f"{view.question.id}/")]
 
 
-def _is_turn(message: AnyMessage) -> bool:
-    """Tell whether a message is the conversation's: the user's words or an answer, not a hand-off."""
-    return isinstance(message, HumanMessage) or (
-        isinstance(message, AIMessage) and bool(message.text) and not message.tool_calls and not message.name
-    )
+def _is_turn(message: AnyMessage, longest: int) -> bool:
+    """Tell whether a message is the conversation's: a question that was worked on, or an answer.
+
+    What else is there was left by a run that failed: a question that was refused, or hand-offs.
+    """
+    if isinstance(message, HumanMessage):
+        return 0 < len(_words(message)) <= longest
+    said = isinstance(message, AIMessage) and bool(message.text) and not message.tool_calls
+    return said and message.name not in (*AGENTS, SUPERVISOR)
 
 
-def _left_over(messages: Sequence[AnyMessage]) -> list[RemoveMessage]:
-    """Return the removal of what a run that failed left in the conversation."""
-    return [RemoveMessage(id=m.id) for m in messages if m.id and not _is_turn(m)]
-
-
-def _history(messages: Sequence[AnyMessage]) -> list[Turn]:
-    """Return the last turns of the conversation: what the user asked and what was answered, no hand-offs."""
-    turns = [
+def _history(turns: Sequence[AnyMessage]) -> list[Turn]:
+    """Return the last turns of the conversation: what the user asked and what was answered."""
+    return [
         Turn("user", m.text) if isinstance(m, HumanMessage) else Turn("assistant", without_sources(m.text))
-        for m in messages
-        if _is_turn(m)
+        for m in turns[-MAX_TURNS:]
     ]
-    return turns[-MAX_TURNS:]
 
 
 def _stage(messages: Sequence[AnyMessage]) -> list[AIMessage]:

@@ -9,7 +9,7 @@ the newest question's keys, so question two never sees question one's evidence. 
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
@@ -21,6 +21,7 @@ from agents.planner import Plan, Step, single
 from agents.router import Route, Turn
 from agents.synthesizer import Draft
 from agents.validator import Verdict
+from infra.errors import BudgetExceeded
 from infra.llm.ledger import RemarkKind
 from infra.settings import BackendName
 from tools.evidence import Finding
@@ -58,8 +59,8 @@ class Event(BaseModel):
 class Visit(BaseModel):
     """One agent's work on one task; times in seconds, ``started`` since the question was asked.
 
-    ``backend`` and ``model`` are those of the last call that brought a reply; ``calls`` are the model calls' starts and
-    lengths.
+    ``backend``, ``model`` and ``engine`` (what answered, in words) are those of the last call that brought a reply;
+    ``calls`` are the model calls' starts and lengths.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,6 +78,7 @@ class Visit(BaseModel):
     cut_tokens: int = 0
     backend: str = ""
     model: str = ""
+    engine: str = ""
     events: list[Event] = Field(default_factory=list[Event])
 
 
@@ -87,6 +89,11 @@ class Ended(BaseModel):
 
     setting: str
     message: str
+
+    @classmethod
+    def by(cls, refused: BudgetExceeded) -> Self:
+        """Return what a refusal comes to."""
+        return cls(setting=refused.setting, message=str(refused))
 
 
 class Compression(BaseModel):
@@ -159,7 +166,7 @@ class State(AgentOutput, total=False):
     compressions: Annotated[dict[str, Json], current]
     """``<question>/<n>`` -> what compression saved (Compression)."""
     answer: dict[str, Any]
-    """The last answer, as ``--json`` prints it."""
+    """The last answer, as ``--json`` prints it; empty while a question is worked on."""
 
 
 class SupervisorState(State, total=False):

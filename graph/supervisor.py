@@ -31,7 +31,7 @@ from langgraph_supervisor import create_supervisor
 from langgraph_supervisor.handoff import METADATA_KEY_HANDOFF_DESTINATION, create_forward_message_tool
 
 from graph.policy import AGENTS, Agent, Decision, Handoff, Limits, decide
-from graph.state import State, SupervisorState, view_of
+from graph.state import Ended, State, SupervisorState, current, packed, view_of
 from infra.errors import BackendError, BackendUnavailable, BudgetExceeded
 from infra.llm.ledger import Ledger, Remark, Scope
 from infra.settings import BackendName, SupervisorMode
@@ -40,6 +40,8 @@ from infra.text.blocks import block
 SUPERVISOR = "supervisor"
 FORWARD = "forward_message"
 _PREFIX = "transfer_to_"
+_ENDED = "ended"
+"""Key under which the supervisor's words carry a budget's refusal to where state can be written."""
 
 ChatFor = Callable[[Scope, BackendName | None], Awaitable[BaseChatModel]]
 """Gives the guarded model that works on a scope's account, of the back end that was chosen for the run."""
@@ -122,6 +124,8 @@ class SupervisorModel(BaseChatModel):
             raise
         except BudgetExceeded as refused:
             self.ledger.remark(Remark(scope, "budget", str(refused)))
+            ended = {_ENDED: packed(Ended.by(refused))}
+            return _speak(envelope.decision).model_copy(update={"response_metadata": ended})
         except BackendError as refused:
             self.ledger.remark(Remark(scope, "fallback", str(refused)))
         return _speak(envelope.decision)
@@ -149,7 +153,8 @@ def fan_out(limits: Limits) -> Callable[[State], Command[Any]]:
     """Return the ``post_model_hook``: it carries out the hand-offs of the last message, each as a branch of its own.
 
     A retrieval that names no step is spread over all steps that are ready, so a model that says "search" once still
-    gets its independent sub-questions searched side by side.
+    gets its independent sub-questions searched side by side. A budget that refused the supervisor's own call has
+    ended the model's part of the question for all.
     """
 
     def hook(state: State) -> Command[Any]:
@@ -161,7 +166,9 @@ def fan_out(limits: Limits) -> Callable[[State], Command[Any]]:
         calls = [_call(h) for h in handoffs]
         exchange = [AIMessage(said.content, name=SUPERVISOR, tool_calls=calls, id=said.id), *map(_answered, calls)]
         inbox = [*state.get("messages", [])[:-1], *exchange]
+        ended = {f"{view_of(state).question.id}/{SUPERVISOR}": e for e in [said.response_metadata.get(_ENDED)] if e}
         carried = {key: value for key, value in state.items() if key != "remaining_steps"}
+        carried["ended"] = current(state.get("ended"), ended)  # the branches write it to the question's state
         branches = [Send(h.agent, {**carried, "messages": inbox, "task": h.task}) for h in handoffs]
         return Command(graph=Command.PARENT, update={"messages": exchange}, goto=branches)
 

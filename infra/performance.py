@@ -55,7 +55,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Failed requests, or 1 for a call that failed before any left; requests after the first; back ends changed."""
+    """Failed requests (for counts, too), or 1 for a call that failed without; calls' retries; back ends changed."""
 
     count: int
     retries: int
@@ -78,6 +78,7 @@ class Facts:
     exact: bool
     dropped: int
     cut_tokens: int
+    count_failures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def metrics_of(call: Call, ram_mb: float | None = None) -> Metrics:
         inference=_inference(call),
         resources=Usage(None, None, None, ram_mb, None, None),
         errors=Errors(
-            count=sum(attempt.failure is not None for attempt in call.attempts) or int(call.outcome != "ok"),
+            count=len(call.failures) or int(call.outcome != "ok"),
             retries=max(0, call.tries - 1),
             fallbacks=None,
         ),
@@ -163,6 +164,7 @@ def _facts(call: Call) -> Facts:
         exact=call.exact,
         dropped=len(call.dropped),
         cut_tokens=call.cut_tokens,
+        count_failures=len(call.count_failures),
     )
 
 

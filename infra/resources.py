@@ -20,11 +20,11 @@ from loguru import logger
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.errors import BackendError, ConfigurationError
-from infra.llm.account import Desk
 from infra.llm.backends import GuardedChat, build_budget, build_desk, chain, chat_over, choose
 from infra.llm.background import awaited, in_background
 from infra.llm.breaker import Breaker
 from infra.llm.budget import Budget, Limits
+from infra.llm.desk import Desk
 from infra.llm.endpoint import Backend, Transports
 from infra.llm.ledger import Ledger
 from infra.settings import BackendKind, BackendName, ModelSettings, Settings

@@ -101,9 +101,10 @@ def fields_of(call: Call, *, words: bool) -> dict[str, Value]:
         "cut_tokens": call.cut_tokens,
         "outcome": call.outcome,
     }
-    failed = [attempt for attempt in call.attempts if attempt.failure]
+    failed = call.failures
     if failed:
-        fields |= {"failure": failed[-1].failure, "status": failed[-1].status}
+        counts = len(call.count_failures)
+        fields |= {"failure": failed[-1].failure, "status": failed[-1].status, "count_failures": counts}
     if call.error:
         fields["see"] = ", ".join(dict.fromkeys(_SETTING.findall(call.error)[:_MAX_NAMED])) or None
     if words:

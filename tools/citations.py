@@ -6,11 +6,12 @@ typographic for plain quotation marks, dashes and ellipses. Whether a quote supp
 linear in the lengths of quote and passage.
 """
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
 from infra.text.blocks import STAND_IN
+from infra.text.sentences import split_sentences
 from infra.text.terms import terms
 from tools.coverage import Cover, best_cover, grid_of, header_terms
 from tools.evidence import Passage
@@ -20,6 +21,9 @@ ENOUGH_SHARE = 0.6
 
 ENOUGH_OWN_SHARE = 0.5
 """Share of the terms the header does not have that the quote itself carries, at least."""
+
+LEAST_SHARE = 0.25
+"""Share of a reworded sentence's terms that must stand in what it cites before a model is asked about it."""
 
 LONGEST_QUOTE_SENTENCES = 3
 _EXTRA_SENTENCE_GAIN = 0.15
@@ -77,10 +81,13 @@ def best_quote(sentence: str, passage: Passage) -> tuple[int, int] | None:
     """Return the sentence or sentences of ``passage`` that carry the terms of ``sentence``, as document offsets.
 
     At most ``LONGEST_QUOTE_SENTENCES`` consecutive ones; one more is taken only when it adds enough. None when they do
-    not carry enough of it, or when a number of ``sentence`` stands neither there nor in the passage's header.
+    not carry enough of it, when a number of ``sentence`` stands neither there nor in the passage's header, and for a
+    sentence that is longer than the passage could be copied to.
     """
+    if len(sentence) > _longest(passage.text):
+        return None
     given = header_terms(passage.header)
-    wanted = dict.fromkeys(terms(sentence[: _longest(passage.text)]), 1.0)
+    wanted = dict.fromkeys(terms(sentence), 1.0)
     own = {term: weight for term, weight in wanted.items() if term not in given} or wanted
     grid = grid_of(passage.text)
     cover = Cover(0.0, 0, 0)
@@ -97,15 +104,33 @@ def best_quote(sentence: str, passage: Passage) -> tuple[int, int] | None:
     return passage.start + start, passage.start + end
 
 
+def whole_sentences(span: tuple[int, int], passage: Passage) -> tuple[int, int]:
+    """Return ``span`` (document offsets) widened to the sentences of ``passage`` that it touches."""
+    start, end = span[0] - passage.start, span[1] - passage.start
+    touched = [s for s in split_sentences(passage.text) if s[0] < end and s[1] > start]
+    first = min([start, *(s[0] for s in touched)])
+    last = max([end, *(s[1] for s in touched)])
+    return passage.start + first, passage.start + last
+
+
+def carries(texts: Iterable[str], sentence: str) -> bool:
+    """Tell whether ``texts`` together hold every number of ``sentence`` and at least ``LEAST_SHARE`` of its terms.
+
+    That much can be told without understanding; whether they support it cannot.
+    """
+    there = {term for text in texts for term in terms(text)}
+    return _enough(set(terms(sentence)), there, LEAST_SHARE)
+
+
 def check(citation: Citation, document_text: str) -> bool:
     """Return whether the citation's quote stands, to the letter, at its offsets in the document's extracted text."""
     inside = 0 <= citation.start < citation.end <= len(document_text)
     return inside and document_text[citation.start : citation.end] == citation.quote
 
 
-def _enough(wanted: Set[str], there: Set[str]) -> bool:
+def _enough(wanted: Set[str], there: Set[str], share: float = ENOUGH_SHARE) -> bool:
     numbers = {term for term in wanted if any(map(str.isdigit, term))}
-    return len(wanted & there) >= ENOUGH_SHARE * len(wanted) and numbers <= there
+    return len(wanted & there) >= share * len(wanted) and numbers <= there
 
 
 def _longest(text: str) -> int:

@@ -23,6 +23,9 @@ from infra.resources import Resources
 from infra.settings import Settings
 from infra.text.terms import terms
 
+FAILED: dict[str, Any] = {"citations": [], "abstained": False, "answer": ""}
+"""What a question that was not answered counts as."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gold:
@@ -71,22 +74,27 @@ def read_answers(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def score(gold: Sequence[Gold], answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the figures over ``answers``, by question id; shares are of all questions of a kind, refused ones too."""
+    """Return the figures over ``answers``, by question id.
+
+    Shares are of all questions of a kind: one that failed or was not answered cites nothing, says nothing and has not
+    been refused. Tokens, calls and seconds are of those that were answered.
+    """
     done = {key: a for key, a in answers.items() if "error" not in a}
-    by_kind = {kind: [g for g in gold if g.kind == kind and g.id in done] for kind in ("single", "multi", "null")}
+    by_kind = {kind: [g for g in gold if g.kind == kind] for kind in ("single", "multi", "null")}
+    given = {g.id: done.get(g.id, FAILED) for g in gold}
     single, multi, null = by_kind["single"], by_kind["multi"], by_kind["null"]
     answerable = [*single, *multi]
     usages = [a["usage"] for a in done.values()]
     return {
         "questions": {kind: len(found) for kind, found in by_kind.items()},
-        "failed": len(gold) - len(done),
-        "single_gold_cited": share(sum(_hit(g, done[g.id]) for g in single), len(single)),
-        "single_first_citation_gold": share(sum(_first(g, done[g.id]) for g in single), len(single)),
-        "multi_gold_cited": share(sum(_hit(g, done[g.id]) for g in multi), len(multi)),
-        "multi_all_gold_cited": share(sum(g.records <= set(_cited(done[g.id])) for g in multi), len(multi)),
-        "answerable_refused": share(sum(done[g.id]["abstained"] for g in answerable), len(answerable)),
-        "null_refused": share(sum(done[g.id]["abstained"] for g in null), len(null)),
-        "gold_answer_words": round(sum(_words(g, done[g.id]) for g in answerable) / max(1, len(answerable)), 4),
+        "failed": sum(g.id not in done for g in gold),
+        "single_gold_cited": share(sum(_hit(g, given[g.id]) for g in single), len(single)),
+        "single_first_citation_gold": share(sum(_first(g, given[g.id]) for g in single), len(single)),
+        "multi_gold_cited": share(sum(_hit(g, given[g.id]) for g in multi), len(multi)),
+        "multi_all_gold_cited": share(sum(g.records <= set(_cited(given[g.id])) for g in multi), len(multi)),
+        "answerable_refused": share(sum(given[g.id]["abstained"] for g in answerable), len(answerable)),
+        "null_refused": share(sum(given[g.id]["abstained"] for g in null), len(null)),
+        "gold_answer_words": round(sum(_words(g, given[g.id]) for g in answerable) / max(1, len(answerable)), 4),
         "most_documents_cited": max((len(set(_cited(a))) for a in done.values()), default=0),
         "tokens": quantiles([u["prompt_tokens"] + u["completion_tokens"] for u in usages]),
         "llm_calls": quantiles([u["llm_calls"] for u in usages]),

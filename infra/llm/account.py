@@ -1,41 +1,31 @@
 """One model call's account: tried, reserved, settled, entered in the ledger, whatever becomes of it.
 
-Gives `Desk` (what all calls of one model share) and `CallAccount` (one call, from its first count to its ledger entry).
-The rules: nothing leaves without a reservation, or while its server is left alone; a try whose use is unknown (it broke
-half-way) counts its whole reservation; a call is tried again only when the failure can pass; every call ends as exactly
-one ledger entry.
+Gives `CallAccount`: one call at a `Desk` (`infra.llm.desk`), from its first count to its ledger entry. The rules:
+nothing leaves without a reservation, or while its server is left alone; a try whose use is unknown (it broke half-way)
+counts its whole reservation; a call is tried again only when the failure can pass, and after a server let its time pass
+only where no other can be asked; every call ends as exactly one ledger entry, with all requests that failed.
 """
 
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
-from tenacity.wait import wait_base
+from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from infra.errors import BackendError, BudgetExceeded
-from infra.llm.breaker import Breaker, LeftAlone, Sign
-from infra.llm.budget import Budget, Reservation
+from infra.llm.breaker import LeftAlone
+from infra.llm.budget import Reservation
+from infra.llm.desk import Desk
 from infra.llm.diagnose import failure_of, translated
-from infra.llm.endpoint import Abilities, Backend, Clients
-from infra.llm.failures import Failure, who_is
-from infra.llm.ledger import Attempt, Call, Ledger, Outcome, Scope
+from infra.llm.failures import Failure
+from infra.llm.ledger import Attempt, Call, Outcome, Scope
 from infra.llm.stepdown import Learned
-from infra.llm.tokens import Count, TokenCounter
-from infra.llm.window import Fitted, Window
-from infra.settings import CallSettings
-from infra.text.shown import one_line
+from infra.llm.tokens import Count
+from infra.llm.window import Fitted
+from infra.text.plain import short_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,97 +37,23 @@ class Usage:
     cached_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How often a call is tried, and the waits between.
-
-    Attributes:
-        tries: requests of one call, at most.
-        wait: 1, 2, 4 s (issue's figures; three tries use the first two), and a little more, so that callers who failed
-            together do not come back together.
-        longest_seconds: a server's Retry-After is followed up to this.
-    """
-
-    tries: int = 3
-    wait: wait_base = field(default_factory=lambda: wait_exponential(multiplier=1, min=1, max=4) + wait_random(0, 0.25))
-    longest_seconds: float = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What all calls of one guarded model share; the breaker and what was learned are its server's."""
-
-    backend: Backend
-    clients: Clients
-    counter: TokenCounter
-    window: Window
-    budget: Budget
-    ledger: Ledger
-    retries: Retries = field(default_factory=Retries)
-    calls: CallSettings = field(default_factory=CallSettings)
-    breaker: Breaker = field(default_factory=lambda: Breaker(CallSettings()))
-    learned: Learned = field(default_factory=Learned)
-
-    @property
-    def abilities(self) -> Abilities:
-        """What the server can do: as it said, corrected by what was seen."""
-        return self.learned.over(self.backend.abilities)
-
-    @property
-    def streams(self) -> bool:
-        """Whether replies come as streams: in process there is no silence to notice, and each piece costs half a ms."""
-        return self.backend.name != "engine"
-
-    @contextmanager
-    def asking(self, *, shows_life: bool = True) -> Generator[None]:
-        """Run one request: refused while the server is left alone; its failures become ours and are told the breaker.
-
-        Args:
-            shows_life: whether its success says that the server answers calls; a count may come from memory.
-
-        Raises:
-            LeftAlone: nothing was sent.
-            BackendError: the request failed.
-        """
-        probe = self.breaker.enter(who_is(self.backend))
-        sign = Sign(None)
-        try:
-            with translated(self.backend):
-                yield
-            sign = Sign(alive=True if shows_life else None)
-        except BackendError as error:
-            failure = failure_of(error)
-            if failure is not None:
-                sign = Sign(not failure.speaks_of_death, one_line(failure.message))
-            raise
-        finally:
-            self.breaker.leave(probe, sign)
-
-    def count(self, asked: Mapping[str, Any] | str) -> Count:
-        """Count a request body, or bare text. Raises BackendError."""
-        with self.asking(shows_life=False):
-            return self.counter.count_text(asked) if isinstance(asked, str) else self.counter.count(asked)
-
-    async def acount(self, asked: Mapping[str, Any] | str) -> Count:
-        """Await a count; see `count`."""
-        with self.asking(shows_life=False):
-            return await (self.counter.acount_text(asked) if isinstance(asked, str) else self.counter.acount(asked))
-
-
 class CallAccount:
     """The account of one call; a context manager around all of it.
 
     Args:
         desk: what it shares with other calls.
         scope: on whose account it goes.
+        has_next: whether another back end can be asked.
     """
 
-    def __init__(self, desk: Desk, scope: Scope) -> None:
+    def __init__(self, desk: Desk, scope: Scope, *, has_next: bool = False) -> None:
         self._desk = desk
         self._scope = scope
+        self._has_next = has_next
         self._started_at = time.time()
         self._started = self._sent = time.perf_counter()
         self._attempts: list[Attempt] = []
+        self._count_failures: list[Attempt] = []
         self._fault: BackendError | None = None
         self._spent = False  # a budget allows no further try
         self._fitted: Fitted | None = None
@@ -150,6 +66,16 @@ class CallAccount:
         """What was learned of the server, to be added to."""
         return self._desk.learned
 
+    @property
+    def marks(self) -> dict[str, Any]:
+        """What a reply's ``response_metadata`` says: who answered, and what was left out of the prompt."""
+        marks: dict[str, Any] = {"backend": self._desk.backend.name}
+        if self._fitted and self._fitted.dropped:
+            marks["dropped"] = list(self._fitted.dropped)
+        if self._fitted and self._fitted.cut_tokens:
+            marks["cut_tokens"] = self._fitted.cut_tokens
+        return marks
+
     def __enter__(self) -> Self:
         return self
 
@@ -157,7 +83,7 @@ class CallAccount:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         usage = self._usage or Usage(0, 0, 0)
-        if self._count is not None and usage.prompt_tokens:
+        if self._count is not None and usage.prompt_tokens and error is None:
             self._desk.counter.reported(self._count, usage.prompt_tokens)
         self._desk.ledger.record(
             Call(
@@ -176,9 +102,21 @@ class CallAccount:
                 first_token_seconds=self._first_token_seconds,
                 dropped=self._fitted.dropped if self._fitted else (),
                 cut_tokens=self._fitted.cut_tokens if self._fitted else 0,
-                error="" if error is None else one_line(str(error) or type(error).__name__),
+                count_failures=tuple(self._count_failures),
+                error="" if error is None else short_line(str(error) or type(error).__name__),
+                engine=self._desk.backend.engine,
             )
         )
+
+    def count(self, asked: Mapping[str, Any] | str) -> Count:
+        """Count a request body, or bare text, once. Raises BackendError."""
+        with self._counting():
+            return self._desk.count(asked)
+
+    async def acount(self, asked: Mapping[str, Any] | str) -> Count:
+        """Await a count; see `count`."""
+        with self._counting():
+            return await self._desk.acount(asked)
 
     def fitted(self, fitted: Fitted, count: Count) -> None:
         """Note what is going to be sent, and the count that it rests on."""
@@ -194,21 +132,11 @@ class CallAccount:
 
     def blocking_tries(self) -> Retrying:
         """Return the tries of a blocking caller."""
-        return Retrying(
-            stop=stop_after_attempt(self._desk.retries.tries),
-            wait=self._wait,
-            retry=retry_if_exception(self._may_retry),
-            reraise=True,
-        )
+        return Retrying(**self._policy())
 
     def awaiting_tries(self) -> AsyncRetrying:
         """Return the tries of an awaiting caller."""
-        return AsyncRetrying(
-            stop=stop_after_attempt(self._desk.retries.tries),
-            wait=self._wait,
-            retry=retry_if_exception(self._may_retry),
-            reraise=True,
-        )
+        return AsyncRetrying(**self._policy())
 
     @contextmanager
     def sending(self, replies: int = 1) -> Generator[None]:
@@ -240,6 +168,16 @@ class CallAccount:
                 self._attempts.append(_attempt(time.perf_counter() - self._sent, failure))
                 self._desk.budget.settle(reservation, self._tokens_used(failure))
 
+    @contextmanager
+    def _counting(self) -> Generator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        except BackendError as error:
+            if (failure := failure_of(error)) is not None:
+                self._count_failures.append(_attempt(time.perf_counter() - started, failure))
+            raise
+
     def _reserved(self, tokens: int) -> Reservation:
         try:
             return self._desk.budget.reserve(self._scope, tokens, retry=bool(self._attempts))
@@ -254,9 +192,15 @@ class CallAccount:
             return self._usage.prompt_tokens + self._usage.completion_tokens
         return 0 if failure is not None and failure.nothing_used and self._first_token_seconds is None else None
 
+    def _policy(self) -> dict[str, Any]:
+        stop = stop_after_attempt(self._desk.retries.tries)
+        return {"stop": stop, "wait": self._wait, "retry": retry_if_exception(self._may_retry), "reraise": True}
+
     def _may_retry(self, error: BaseException) -> bool:
         failure = failure_of(error)
-        return failure is not None and failure.can_pass and not self._spent and not self._desk.breaker.is_open
+        if failure is None or not failure.can_pass or (failure.kind == "timeout" and self._has_next):
+            return False
+        return not self._spent and not self._desk.breaker.is_open
 
     def _wait(self, state: RetryCallState) -> float:
         """Return the seconds until the next try: the policy's, or what the server asked for if that is longer."""
@@ -274,4 +218,4 @@ class CallAccount:
 def _attempt(seconds: float, failure: Failure | None) -> Attempt:
     if failure is None:
         return Attempt(seconds)
-    return Attempt(seconds, failure.kind, failure.status, one_line(failure.message))
+    return Attempt(seconds, failure.kind, failure.status, short_line(failure.message))

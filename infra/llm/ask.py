@@ -21,13 +21,15 @@ from infra.errors import BackendError, BudgetExceeded
 from infra.llm.ledger import RemarkKind
 from infra.llm.parse import MAX_CHARS, Reading, accepted, readings
 from infra.text.blocks import neutral
-from infra.text.shown import one_line
+from infra.text.plain import short_line
 
 T = TypeVar("T", bound=BaseModel)
 
 MAX_SHOWN_CHARS = 1_000  # of an unreadable reply, in the repair call: enough to see its form, and cheap
 MAX_PROBLEM_CHARS = 300
 MAX_FAULTS = 4
+MAX_WORDED_FAULTS = 1_000  # pydantic words all of them or none
+MAX_CALLS = 8
 _TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
@@ -39,13 +41,17 @@ class Reply(Generic[T]):
         value: what was asked for.
         repaired: whether it took a second call, or was read from a reply that was cut.
         raw: the reply's text as it came, control characters included.
-        source: what it comes from: the model, or the rules that stood in for it.
+        source: what it comes from: the model, or rules that stood in for it (also those of a fail-over).
+        dropped: ids of the evidence blocks that did not fit the model's window.
+        cut_tokens: tokens of a history or a long text that did not fit it.
     """
 
     value: T
     repaired: bool
     raw: str
     source: Literal["model", "rules"] = "model"
+    dropped: tuple[str, ...] = ()
+    cut_tokens: int = 0
 
 
 class UnreadableReply(BackendError):  # noqa: N818 - the field's word
@@ -144,20 +150,32 @@ def response_format(schema: type[BaseModel], task: str) -> dict[str, Any]:
 
 def _read(reply: AIMessage, schema: type[T]) -> Reply[T] | str:
     """Return the first reading of a reply that is valid; else what is wrong, in a few words."""
-    problem = _no_json(reply)
+    last: ValidationError | None = None
     for reading in _ways(reply):
         try:
-            return Reply(schema.model_validate(reading.value), repaired=not reading.whole, raw=reply.text)
+            return _reply(reply, schema.model_validate(reading.value), whole=reading.whole)
         except ValidationError as error:
-            problem = _problem(error)
-    return problem
+            last = error
+    return _no_json(reply) if last is None else _problem(last)
+
+
+def _reply(reply: AIMessage, value: T, *, whole: bool) -> Reply[T]:
+    facts = reply.response_metadata
+    return Reply(
+        value,
+        repaired=not whole,
+        raw=reply.text,
+        source="rules" if facts.get("backend") == "engine" else "model",
+        dropped=tuple(facts.get("dropped", ())),
+        cut_tokens=facts.get("cut_tokens", 0),
+    )
 
 
 def _ways(reply: AIMessage) -> Iterator[Reading]:
     """Give the ways to read a reply: what it calls a tool with, also where that is not JSON yet, then its text."""
-    for call in reply.tool_calls:
+    for call in reply.tool_calls[:MAX_CALLS]:
         yield from accepted(call["args"])
-    for call in reply.invalid_tool_calls:
+    for call in reply.invalid_tool_calls[:MAX_CALLS]:
         yield from readings(call["args"] or "")
     yield from readings(reply.text)
 
@@ -179,13 +197,15 @@ def _no_json(reply: AIMessage) -> str:
 
 
 def _problem(error: ValidationError) -> str:
+    if error.error_count() > MAX_WORDED_FAULTS:
+        return f"{error.error_count():,} parts of the reply do not fit the schema"
     found = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FAULTS]
-    return one_line(
+    return short_line(
         "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in found), MAX_PROBLEM_CHARS
     )
 
 
 def _repair(reply: AIMessage, problem: str) -> list[BaseMessage]:
-    shown = neutral(one_line(_words(reply), MAX_SHOWN_CHARS)) or "(nothing)"
+    shown = neutral(short_line(_words(reply), MAX_SHOWN_CHARS)) or "(nothing)"
     asked = f"That is not valid ({problem}). Reply with one JSON object that fits the given schema and nothing else."
     return [AIMessage(shown), HumanMessage(neutral(asked))]

@@ -1,7 +1,7 @@
 """Choosing a back end, and building the guarded model that reaches it.
 
-Gives `choose` (settings → `Backend`, found out by asking the server), `chain` (where calls go when it is down) and
-`build_chat` (`Backend` → `GuardedChat`) with its two steps `build_desk` and `chat_over`. ``auto`` asks every server
+Gives `choose` (settings → `Backend`, found out by asking the server), `chain` (where calls go when it is down) and, in
+two steps, `build_desk` and `chat_over` (`Backend` → what its calls share → `GuardedChat`). ``auto`` asks every server
 that is set up at the same time, takes the first that answers, in the order of `SERVERS`, all within a second, else the
 embedded engine, and says which in `Backend.note`. What is asked of each kind is in `infra.llm.servers`; nothing but the
 configured addresses is contacted. `choose` blocks: call it off the loop.
@@ -16,13 +16,14 @@ from functools import partial
 from pydantic import SecretStr
 
 from infra.errors import BackendError, BackendUnavailable, ConfigurationError
-from infra.llm.account import Desk, Retries
 from infra.llm.background import in_background
 from infra.llm.breaker import Breaker
 from infra.llm.budget import Budget, Limits
+from infra.llm.desk import Desk, Retries
 from infra.llm.endpoint import Backend, Transports, open_clients
 from infra.llm.guard import GuardedChat, Next
 from infra.llm.ledger import Ledger
+from infra.llm.live_window import LiveWindow
 from infra.llm.servers import engine as engine_server
 from infra.llm.servers import llamacpp, ollama, openai, vllm
 from infra.llm.servers.engine import ENGINE_URL
@@ -45,7 +46,6 @@ __all__ = [
     "Retries",
     "Transports",
     "build_budget",
-    "build_chat",
     "build_desk",
     "chain",
     "chat_over",
@@ -166,25 +166,13 @@ def build_desk(
         backend,
         clients,
         TokenCounter(backend, clients),
-        window,
+        LiveWindow(window, clients, ollama.window_source(backend, settings) if backend.name == "ollama" else None),
         budget,
         ledger,
         retries or Retries(),
         settings.calls,
         Breaker(settings.calls),
     )
-
-
-def build_chat(
-    backend: Backend,
-    settings: Settings,
-    ledger: Ledger,
-    budget: Budget,
-    transports: Transports | None = None,
-    retries: Retries | None = None,
-) -> GuardedChat:
-    """Build the guarded model of a back end that stands alone; takes what `build_desk` takes."""
-    return chat_over(build_desk(backend, settings, ledger, budget, transports, retries), settings)
 
 
 def chat_over(desk: Desk, settings: Settings, next_: Next | None = None) -> GuardedChat:

@@ -1,15 +1,16 @@
 """Work that blocks, off the event loop, shared by all who wait for it.
 
 Gives `in_background` (a thread of its own that nobody has to wait for, not even the end of the program) and `awaited`
-(its result; whoever stops waiting stops nobody else).
+(its result; whoever stops waiting stops nobody else), and `finished` (what is awaited, for a caller who blocks).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Made = TypeVar("Made")
 
@@ -39,3 +40,8 @@ async def awaited(future: "Future[Made]") -> Made:
     future.add_done_callback(tell)
     await done.wait()
     return future.result()
+
+
+def finished(work: Coroutine[Any, Any, Made]) -> Made:
+    """Wait, blocking, for what ``work`` comes to; it runs in a loop of its own, as this thread may have one already."""
+    return in_background(partial(asyncio.run, work)).result()

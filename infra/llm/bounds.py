@@ -4,10 +4,10 @@ Gives `bounded_blocking` and `bounded_awaiting`, transports stacked over those t
 the times a client waits; and exceptions that say what went wrong: `OutOfTime`, `NotAReply`, `StreamBroken`. Held here:
 the total time of a request (also against a server that sends a byte now and then), the size of its answer, and that a
 chat completion is JSON or an event stream. A compressed answer is not asked for and not taken: its size could not be
-known.
+known. A refusal (status 400 and above) is known by its status: of its body, what can be had in these bounds is taken.
 
-An awaiting caller is interrupted when the total is over. A blocking one cannot be: it notices with the next byte, and
-a silence ends it after its read timeout, so it may wait that much longer.
+An awaiting caller is interrupted when the total is over. One that blocks cannot be, and notices with the next byte:
+`bounded_blocking` is for what answers in process. The network is always awaited (`infra.llm.network`).
 """
 
 import asyncio
@@ -23,9 +23,10 @@ from infra.settings import CallSettings
 MAX_JSON_BYTES = 8 * 2**20
 MAX_EVENT_BYTES = 32 * 2**20
 SETTING = "DOCMIND_CALLS__"
+TOTAL = "total_seconds"  # a request's own, among its httpx2 extensions, in place of the settings'
 Limit = Literal["first_token", "stall", "total"]
 _SHOWN_BYTES = 200
-_OK = 200
+_OK, _REFUSED = 200, 400
 _PASSED: dict[Limit, str] = {"first_token": "no word within", "stall": "silent for", "total": "not done after"}
 _JSON, _EVENTS = "application/json", "text/event-stream"
 
@@ -43,7 +44,7 @@ class OutOfTime(httpx2.ReadTimeout):
             "stall": calls.stall_seconds,
             "total": calls.total_seconds,
         }[limit]
-        super().__init__(f"{_PASSED[limit]} {seconds:g} s")
+        super().__init__(f"{_PASSED[limit]} {round(seconds, 2):g} s")
         self.setting = f"{SETTING}{limit.upper()}_SECONDS"
 
 
@@ -56,9 +57,14 @@ class StreamBroken(httpx2.RemoteProtocolError):
 
 
 def timeout_of(calls: CallSettings, *, streamed: bool) -> httpx2.Timeout:
-    """Return how long a chat completion waits; a reply that comes in one piece may be silent until it is whole."""
+    """Return how long a chat completion waits; a reply that comes in one piece may be silent until it is whole.
+
+    For one of our own connections it waits half of the time for the first word: when that is over, the server is not
+    to blame, and it must not look as if it were.
+    """
     silence = max(calls.first_token_seconds, calls.stall_seconds) if streamed else calls.total_seconds
-    return httpx2.Timeout(min(silence, calls.total_seconds), connect=calls.connect_seconds)
+    own = min(calls.first_token_seconds, calls.total_seconds) / 2
+    return httpx2.Timeout(min(silence, calls.total_seconds), connect=calls.connect_seconds, pool=own)
 
 
 def bounded_blocking(inner: httpx2.BaseTransport, calls: CallSettings) -> httpx2.BaseTransport:
@@ -76,6 +82,8 @@ class _Watch:
 
     def __init__(self, request: httpx2.Request, calls: CallSettings) -> None:
         request.headers["Accept-Encoding"] = "identity"
+        if (total := request.extensions.get(TOTAL)) is not None:
+            calls = calls.model_copy(update={TOTAL: total})
         self._calls = calls
         self._is_chat = request.url.path.endswith("/chat/completions")
         self._silence: float = request.extensions.get("timeout", {}).get("read") or calls.total_seconds
@@ -83,6 +91,7 @@ class _Watch:
         self._most = MAX_JSON_BYTES
         self._received = 0
         self._problem = ""
+        self._refused = self._packed = False
 
     @property
     def left(self) -> float:
@@ -93,7 +102,11 @@ class _Watch:
         """Look at the head of the answer; what is wrong is said with its first bytes."""
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         self._most = MAX_EVENT_BYTES if kind == _EVENTS else MAX_JSON_BYTES
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+        self._refused = response.status_code >= _REFUSED
+        self._packed = response.headers.get("content-encoding", "identity").lower() != "identity"
+        if self._refused:
+            response.headers.pop("content-encoding", None)  # or httpx2 would fail to unpack it
+        elif self._packed:
             self._problem = "a compressed answer"
         elif self._is_chat and response.status_code == _OK and kind not in (_JSON, _EVENTS):
             self._problem = kind or "no content type"
@@ -110,7 +123,7 @@ class _Watch:
             raise NotAReply(f"more than {self._most:,} bytes")
         if not self.left:
             raise self._late()
-        return piece
+        return b"" if self._packed else piece
 
     def ended(self) -> None:
         """Note the body's end. Raises NotAReply."""
@@ -119,15 +132,19 @@ class _Watch:
 
     @contextmanager
     def named(self) -> Generator[None]:
-        """Say of every silence that is too long which setting decides."""
+        """Say of every silence that is too long which setting decides; the rest of a refusal's body is left."""
         try:
             yield
-        except OutOfTime:
+        except (httpx2.HTTPError, TimeoutError) as error:
+            if self._refused:  # its status says more than how its body ended
+                return
+            if isinstance(error, OutOfTime):
+                raise
+            if isinstance(error, TimeoutError):
+                raise self._late() from error
+            if isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout):
+                raise self._silent() from error
             raise
-        except TimeoutError as error:
-            raise self._late() from error
-        except (httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
-            raise self._silent() from error
 
     def _late(self) -> OutOfTime:
         return OutOfTime(self._calls, "total")
@@ -198,12 +215,14 @@ class _AwaitedBody(httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pieces = aiter(self._inner)
         while True:
+            taken = None
             with self._watch.named():
                 async with asyncio.timeout(self._watch.left):
                     piece = await anext(pieces, None)
-            if piece is None:
+                taken = None if piece is None else self._watch.took(piece)
+            if taken is None:
                 break
-            yield self._watch.took(piece)
+            yield taken
         self._watch.ended()
 
     async def aclose(self) -> None:

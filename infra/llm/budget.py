@@ -8,7 +8,7 @@ a server that reports none) the whole reservation counts as used.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 
 from infra.errors import BudgetExceeded
@@ -45,20 +45,21 @@ class Limits:
     thread_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """Tokens set aside for one try of one call."""
-
-    scope: Scope
-    tokens: int
-
-
 @dataclass(slots=True)
 class _Account:
     used: int = 0
     reserved: int = 0
     calls: int = 0
     open: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Tokens set aside for one try of one call, in the accounts that it was made in."""
+
+    scope: Scope
+    tokens: int
+    accounts: tuple[_Account, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +105,23 @@ class Budget:
             if most is not None and not retry and question.calls >= most:
                 raise CallsExceeded(most)
             self._check(scope, tokens)
-            for key in _keys(scope):
-                account = self._accounts.setdefault(key, _Account())
+            accounts = tuple(self._accounts.setdefault(key, _Account()) for key in _keys(scope))
+            for key, account in zip(_keys(scope), accounts, strict=True):
                 self._accounts.move_to_end(key)
                 account.calls += not retry
                 account.reserved += tokens
                 account.open += 1
             self._evict()
-            return Reservation(scope, tokens)
+            return Reservation(scope, tokens, accounts)
 
     def settle(self, reservation: Reservation, used_tokens: int | None) -> None:
         """Give a reservation back and count what was used; None counts the whole reservation.
 
-        A server that used more than was reserved is counted in full: the next call finds less.
+        A server that used more than was reserved is counted in full: the next call finds less. A question that was
+        forgotten meanwhile is over: one of the same name that has begun since is another, and is not touched.
         """
         with self._lock:
-            for key in _keys(reservation.scope):
-                account = self._accounts.get(key)
-                if account is None:  # forgotten while the call was under way: its question is over
-                    continue
+            for account in reservation.accounts:
                 account.reserved -= reservation.tokens
                 account.open -= 1
                 account.used += reservation.tokens if used_tokens is None else used_tokens

@@ -20,7 +20,7 @@ _FIRST_SERVER_ERROR = 500
 _MAX_CAUSES = 8
 # What the SDK and LangChain raise on a body that is no chat completion; a request that cannot be built fails before.
 _UNREADABLE = (openai.OpenAIError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
-_NOT_THERE = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_NOT_THERE = (httpx2.ConnectError, httpx2.ConnectTimeout)
 _TOO_SLOW = (httpx2.TimeoutException, openai.APITimeoutError)
 
 
@@ -73,6 +73,8 @@ def _connection_failure(error: BaseException) -> Failure:
         if isinstance(cause, OutOfTime):
             return Failure("timeout", str(cause), setting=cause.setting)
     said = f"{type(causes[-1]).__name__}: {causes[-1]}"
+    if any(isinstance(cause, httpx2.PoolTimeout) for cause in causes):
+        return Failure("unreachable", said, ours=True)
     if any(isinstance(cause, _NOT_THERE) for cause in causes):
         return Failure("unreachable", said)
     return Failure("timeout" if any(isinstance(cause, _TOO_SLOW) for cause in causes) else "broken", said)

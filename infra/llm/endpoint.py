@@ -15,6 +15,7 @@ from typing import Literal
 import httpx2
 
 from infra.llm.bounds import bounded_awaiting, bounded_blocking
+from infra.llm.network import PerLoop, blocking_over
 from infra.settings import BackendKind, CallSettings
 
 Counting = Literal["vllm", "llamacpp", "none"]
@@ -82,9 +83,14 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Transports:
-    """What carries the requests, for blocking and for awaiting callers."""
+    """What carries the requests, for blocking and for awaiting callers.
 
-    blocking: httpx2.BaseTransport
+    Attributes:
+        blocking: answers in process; None: ``awaiting`` carries the blocking callers' requests too, in another loop.
+        awaiting: whatever it waits for can be ended at any moment.
+    """
+
+    blocking: httpx2.BaseTransport | None
     awaiting: httpx2.AsyncBaseTransport
 
 
@@ -95,16 +101,16 @@ class Clients:
     blocking: httpx2.Client
     awaiting: httpx2.AsyncClient
     timeout: httpx2.Timeout
-    headers: dict[str, str] = field(default_factory=dict[str, str])
+    headers: dict[str, str] = field(default_factory=dict[str, str], repr=False)  # the key stands there
 
     def close(self) -> None:
-        """Close the blocking client; the awaiting one is closed by `aclose`."""
+        """Close the blocking client, where the awaiting one is not used; `aclose` closes both."""
         self.blocking.close()
 
     async def aclose(self) -> None:
         """Close both clients; closing twice does nothing more."""
-        self.blocking.close()
         await self.awaiting.aclose()
+        self.blocking.close()
 
 
 def open_clients(
@@ -122,16 +128,16 @@ def open_clients(
         connect_seconds: time to open a connection.
         call_seconds: time without a byte before a request is given up, where it brings no time of its own.
         api_key: sent as a bearer token with the requests that the OpenAI client does not send itself.
-        calls: bounds every exchange by `infra.llm.bounds`; None leaves that to the caller.
+        calls: bounds every exchange by `infra.llm.bounds`; None: the usual times, or the request's own `TOTAL`.
 
     Returns:
         Both clients, unconnected.
     """
-    timeout = httpx2.Timeout(call_seconds, connect=connect_seconds)
-    blocking = transports.blocking if transports else httpx2.HTTPTransport(verify=_tls(), trust_env=False)
-    awaiting = transports.awaiting if transports else httpx2.AsyncHTTPTransport(verify=_tls(), trust_env=False)
-    if calls is not None:
-        blocking, awaiting = bounded_blocking(blocking, calls), bounded_awaiting(awaiting, calls)
+    timeout = httpx2.Timeout(call_seconds, connect=connect_seconds, pool=call_seconds / 2)
+    bounds = calls or CallSettings()
+    carried = transports or Transports(None, PerLoop(_network))
+    awaiting = bounded_awaiting(carried.awaiting, bounds)
+    blocking = bounded_blocking(carried.blocking, bounds) if carried.blocking else blocking_over(awaiting)
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     return Clients(
         blocking=httpx2.Client(transport=blocking, timeout=timeout, trust_env=False, follow_redirects=False),
@@ -139,6 +145,10 @@ def open_clients(
         timeout=timeout,
         headers=headers,
     )
+
+
+def _network() -> httpx2.AsyncBaseTransport:
+    return httpx2.AsyncHTTPTransport(verify=_tls(), trust_env=False)
 
 
 @cache

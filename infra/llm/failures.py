@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from infra.errors import BackendError, BackendUnavailable
 from infra.llm.endpoint import Backend
 from infra.llm.ledger import FailureKind
-from infra.text.shown import one_line
+from infra.text.plain import short_line
 
 _PASSING_STATUSES = (408, 429)
 _DEAD_STATUSES = (500, 502, 504)
@@ -30,6 +30,7 @@ class Failure:
         status: HTTP status, where there was one.
         setting: name of the setting that decided, where one did.
         retry_after: seconds the server asks to wait before another try.
+        ours: the fault is this program's own and says nothing of the server: all connections to it were in use.
     """
 
     kind: FailureKind
@@ -37,6 +38,7 @@ class Failure:
     status: int | None = None
     setting: str = ""
     retry_after: float | None = None
+    ours: bool = False
 
     @property
     def can_pass(self) -> bool:
@@ -51,9 +53,11 @@ class Failure:
         return (self.status or 0) >= _FIRST_SERVER_ERROR
 
     @property
-    def speaks_of_death(self) -> bool:
-        """Whether the server may be dead, and not only busy or of another opinion."""
-        return self.status in _DEAD_STATUSES if self.kind == "status" else self.can_pass
+    def shows_life(self) -> bool | None:
+        """Whether the server lives, if only busy or of another opinion; False: it may be dead; None: not known."""
+        if self.ours:
+            return None
+        return self.status not in _DEAD_STATUSES if self.kind == "status" else not self.can_pass
 
     @property
     def nothing_used(self) -> bool:
@@ -64,8 +68,12 @@ class Failure:
 def explain(failure: Failure, backend: Backend) -> BackendError:
     """Return our error for a failure; raise it ``from`` the vendor's."""
     who = who_is(backend)
-    said = one_line(failure.message)
+    said = short_line(failure.message)
     match failure.kind:
+        case "unreachable" if failure.ours:
+            return BackendUnavailable(
+                f"{who} was not asked: all connections to it are in use ({said}); ask less at once"
+            )
         case "unreachable":
             return BackendUnavailable(f"{who} cannot be reached ({said}); {_start_hint(backend)}")
         case "timeout":

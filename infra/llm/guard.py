@@ -5,8 +5,8 @@ them are needed, because a streaming graph turns `ainvoke` into `_astream`) pass
 structured output, streaming and batches work as with ChatOpenAI. Calls without tools are streamed on the wire, so that
 the time to the first word is known and a silent server is noticed; a streamed reply is passed on when it is whole.
 A call that fails in a way that can pass is tried again; a form that the server refuses is asked for in a plainer way;
-an awaiting call whose server is down goes on to the next back end. What was left out to make a call fit stands in the
-reply's ``response_metadata["dropped"]`` and ``["cut_tokens"]``. Vendor exceptions end here: callers see
+a call whose server is down goes on to the next back end. Who answered, and what was left out to make a call fit, stands
+in the reply's ``response_metadata`` (``backend``, ``dropped``, ``cut_tokens``). Vendor exceptions end here: callers see
 `BudgetExceeded` and `BackendError` only. Built by `infra.llm.backends`; prompts and the reading of replies are others'.
 """
 
@@ -24,7 +24,9 @@ from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 
 from infra.errors import BackendError, BackendUnavailable
-from infra.llm.account import CallAccount, Desk
+from infra.llm.account import CallAccount
+from infra.llm.background import finished
+from infra.llm.desk import Desk
 from infra.llm.diagnose import failure_of
 from infra.llm.endpoint import Abilities
 from infra.llm.ledger import Ledger, Remark, Scope
@@ -40,19 +42,20 @@ from infra.llm.request import (
     steps_down,
     understood,
 )
-from infra.llm.stream import HeldReply, assembled, awaited
+from infra.llm.sdk import sdk_clients
+from infra.llm.stream import HeldReply, UnreadCalls, assembled, awaited
 from infra.llm.tokens import Count
-from infra.text.shown import one_line
+from infra.text.plain import short_line
 
 R = TypeVar("R")
 Next = Callable[[], Awaitable["GuardedChat | None"]]
 """Opens the next back end's model; None: there is none that answers. May be asked by many calls at once."""
 
 
-class GuardedChat(ChatOpenAI):
+class GuardedChat(UnreadCalls, ChatOpenAI):
     """A chat model that no call leaves uncounted.
 
-    Build it with `infra.llm.backends.build_chat`; give each agent its own with `scoped`.
+    Build it with `infra.llm.backends.chat_over`; give each agent its own with `scoped`.
     """
 
     _desk: Desk = PrivateAttr()
@@ -61,30 +64,28 @@ class GuardedChat(ChatOpenAI):
 
     @classmethod
     def over(cls, desk: Desk, api_key: SecretStr, next_: Next | None = None) -> Self:
-        """Build the model of one desk. The SDK's own retries are off: they would pass the ledger by.
+        """Build the model of one desk. What LangChain would read from the environment is given, or refused.
 
         Args:
             desk: what its calls share.
             api_key: sent to the server.
-            next_: where awaiting calls go while the server is down.
+            next_: where calls go while the server is down.
         """
         chat = cls(
             model=desk.backend.model,
             base_url=desk.backend.base_url,
             api_key=api_key,
             temperature=0.0,
-            max_retries=0,
             disable_streaming="tool_calling",
             stream_usage=True,
             use_responses_api=False,
             cache=False,
-            timeout=desk.clients.timeout,
             stream_chunk_timeout=None,
-            http_client=desk.clients.blocking,
-            http_async_client=desk.clients.awaiting,
+            output_version=None,
+            http_socket_options=(),
+            **sdk_clients(desk.backend.base_url, api_key.get_secret_value(), desk.clients),
         )
-        chat._desk = desk
-        chat._next = next_
+        chat._desk, chat._next = desk, next_
         return chat
 
     def scoped(self, scope: Scope) -> Self:
@@ -122,10 +123,7 @@ class GuardedChat(ChatOpenAI):
         return self._desk.count(text).tokens
 
     def get_num_tokens_from_messages(
-        self,
-        messages: Sequence[BaseMessage],
-        tools: Sequence[Any] | None = None,
-        **_: Any,
+        self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None, **_: Any
     ) -> int:
         """Count a prompt as the server does, template included."""
         bound: dict[str, Any] = {"tools": [convert_to_openai_tool(tool) for tool in tools]} if tools else {}
@@ -196,21 +194,22 @@ class GuardedChat(ChatOpenAI):
         return (kwargs.get("n") or 1) > 1 or super()._streaming_disabled(**kwargs)
 
     def _answer(self, scope: Scope, ask: Ask, send: Callable[["GuardedChat", CallAccount, Request], R]) -> R:
-        """Make one call, blocking; there is no fail-over for a blocking caller."""
+        """Make one call, blocking; where the server is down, the next back end is asked the same."""
         wanted, ask = ask, understood(self._desk, ask)
         try:
-            with CallAccount(self._desk, scope) as account:
+            with CallAccount(self._desk, scope, has_next=self._next is not None) as account:
                 request = self._admit(account, ask)
 
                 def attempt() -> R:
                     with account.sending(ask.replies):
                         return send(self, account, request)
 
-                return account.blocking_tries()(attempt)
+                return self._desk.window.checked(request.fitted, account.blocking_tries()(attempt))
         except BackendError as error:
-            if not steps_down(self._desk, scope, ask, error):
+            other = self if steps_down(self._desk, scope, ask, error) else finished(self._successor(scope, error))
+            if other is None:
                 raise
-        return self._answer(scope, wanted, send)
+        return other._answer(scope, wanted, send)  # noqa: SLF001 - our own class
 
     async def _aanswer(
         self, scope: Scope, ask: Ask, send: Callable[["GuardedChat", CallAccount, Request], Awaitable[R]]
@@ -218,14 +217,14 @@ class GuardedChat(ChatOpenAI):
         """Make one call, awaiting; where the server is down, the next back end is asked the same."""
         wanted, ask = ask, understood(self._desk, ask)
         try:
-            with CallAccount(self._desk, scope) as account:
+            with CallAccount(self._desk, scope, has_next=self._next is not None) as account:
                 request = await self._aadmit(account, ask)
 
                 async def attempt() -> R:
                     with account.sending(ask.replies):
                         return await send(self, account, request)
 
-                return await account.awaiting_tries()(attempt)
+                return await self._desk.window.achecked(request.fitted, await account.awaiting_tries()(attempt))
         except BackendError as error:
             other = self if steps_down(self._desk, scope, ask, error) else await self._successor(scope, error)
             if other is None:
@@ -235,10 +234,9 @@ class GuardedChat(ChatOpenAI):
     async def _successor(self, scope: Scope, error: BackendError) -> "GuardedChat | None":
         """Return the next back end's model; None where there is none or another server cannot help."""
         other = await self._next_after(error)
-        if other is None:
-            return None
-        names = f"{self._desk.backend.name} → {other._desk.backend.name}"  # noqa: SLF001 - our own class
-        self.ledger.remark(Remark(scope, "failover", f"{names}: {one_line(str(error))}"))
+        if other is not None:
+            names = f"{self._desk.backend.name} → {other._desk.backend.name}"  # noqa: SLF001 - our own class
+            self.ledger.remark(Remark(scope, "failover", f"{names}: {short_line(str(error))}"))
         return other
 
     async def _next_after(self, error: BackendError) -> "GuardedChat | None":
@@ -248,21 +246,21 @@ class GuardedChat(ChatOpenAI):
 
     def _admit(self, account: CallAccount, ask: Ask) -> Request:
         """Count and fit a call, blocking."""
-        admitting = admission(ask, self._desk.window, partial(self._get_request_payload, **ask.kwargs))
+        admitting = admission(ask, self._desk.window.now, partial(self._get_request_payload, **ask.kwargs))
         try:
             asked = next(admitting)
             while True:
-                asked = admitting.send(account.blocking_tries()(self._desk.count, asked))
+                asked = admitting.send(account.blocking_tries()(account.count, asked))
         except StopIteration as end:
             return admitted(account, end.value)
 
     async def _aadmit(self, account: CallAccount, ask: Ask) -> Request:
         """Count and fit a call, awaiting."""
-        admitting = admission(ask, self._desk.window, partial(self._get_request_payload, **ask.kwargs))
+        admitting = admission(ask, self._desk.window.now, partial(self._get_request_payload, **ask.kwargs))
         try:
             asked = next(admitting)
             while True:
-                asked = admitting.send(cast("Count", await account.awaiting_tries()(self._desk.acount, asked)))
+                asked = admitting.send(cast("Count", await account.awaiting_tries()(account.acount, asked)))
         except StopIteration as end:
             return admitted(account, end.value)
 

@@ -49,7 +49,8 @@ class Remark:
     Attributes:
         scope: on whose account.
         kind: ``repair`` a reply had to be asked for again; ``fallback`` rules answered for the model; ``failover``
-            another back end took over; ``step_down`` a server refused a form and was asked in a plainer one;
+            another back end took over; ``step_down`` a server refused a form, or held less than it said, and was asked
+            in a plainer or shorter one;
             ``budget`` a budget ended the model's part.
         detail: one line for a person.
     """
@@ -79,7 +80,10 @@ class Call:
         exact: whether `counted_tokens` is exact or an upper estimate.
         dropped: ids of the evidence blocks left out so that it fits, best rank first.
         cut_tokens: tokens of a history or a long text left out so that it fits.
+        count_failures: the requests for a count that failed, in order. Those that succeeded are not entered: a count
+            may as well come from memory, or be made here.
         error: why it was refused or failed, one line; empty otherwise.
+        engine: what was asked, in words (``vllm 0.32.0``).
     """
 
     scope: Scope
@@ -97,12 +101,19 @@ class Call:
     first_token_seconds: float | None = None
     dropped: tuple[str, ...] = ()
     cut_tokens: int = 0
+    count_failures: tuple[Attempt, ...] = ()
     error: str = ""
+    engine: str = ""
 
     @property
     def tries(self) -> int:
-        """How many requests left."""
+        """How many requests left, those for counts aside."""
         return len(self.attempts)
+
+    @property
+    def failures(self) -> list[Attempt]:
+        """The requests that failed, those for counts first."""
+        return [*self.count_failures, *(attempt for attempt in self.attempts if attempt.failure)]
 
 
 @dataclass(slots=True)

@@ -11,8 +11,9 @@ lone surrogate a question mark. Of a key given twice the last one holds. NaN and
 dictionaries, comments and trailing commas are not JSON: the first two are not read, so that a repair asks for JSON; a
 comma at an object's end reads as if the object had been cut there.
 
-No input raises. Sizes, nesting and the number of readings are bounded, and the work grows with the text's length: no
-regular expression is used here, because a hostile text makes those slow.
+No input raises. Sizes, nesting and the number of readings are bounded, and so is the number of values that all readings
+of a text hold together: whoever validates them finds no more faults than that. The work grows with the text's length:
+no regular expression is used here, because a hostile text makes those slow.
 """
 
 import json
@@ -23,8 +24,9 @@ from math import isfinite
 from string import ascii_letters
 from typing import TypeAlias, Union
 
-MAX_CHARS = 400_000
+MAX_CHARS = 200_000
 MAX_DEPTH = 64
+MAX_VALUES = 20_000  # objects, lists, texts and numbers; a reply of 3,000 tokens holds some hundreds
 _MAX_STARTS = 24
 _MAX_CUTS = 8
 _MAX_CLOSED = 3  # objects looked at for a place to cut: each costs a walk through the rest of the text
@@ -47,8 +49,18 @@ class Reading:
 
 def readings(text: str) -> Iterator[Reading]:
     """Give the ways ``text`` can be read as JSON, best first; none when there is none or it is too long."""
-    if len(text) > MAX_CHARS:
-        return
+    left = MAX_VALUES
+    for found in _found(text) if len(text) <= MAX_CHARS else ():
+        values, is_sound = _measured(found.value, left)
+        left -= values
+        if left < 0:
+            return
+        if is_sound:
+            yield Reading(_cleaned(found.value), found.whole)
+
+
+def _found(text: str) -> Iterator[Reading]:
+    """Give what can be decoded, as it is."""
     yield from _whole(text)
     said = _said(text)
     if said is not text:
@@ -60,10 +72,11 @@ def readings(text: str) -> Iterator[Reading]:
     yield from _inside(said)
 
 
-def accepted(value: Json, *, whole: bool = True) -> Iterator[Reading]:
-    """Give the reading of a decoded value; none where it is nested too deeply or holds a number that JSON has not."""
-    if _is_sound(value):
-        yield Reading(_cleaned(value), whole)
+def accepted(value: Json) -> Iterator[Reading]:
+    """Give the reading of a value that somebody else has decoded; none where it holds too much or what JSON has not."""
+    values, is_sound = _measured(value, MAX_VALUES)
+    if is_sound and values <= MAX_VALUES:
+        yield Reading(_cleaned(value), whole=True)
 
 
 def _said(text: str) -> str:
@@ -77,7 +90,7 @@ def _whole(text: str, *, whole: bool = True) -> Iterator[Reading]:
         value = _DECODER.decode(text.strip())
     except (ValueError, RecursionError):
         return
-    yield from accepted(value, whole=whole)
+    yield Reading(value, whole)
 
 
 def _arguments(text: str) -> Iterator[Reading]:
@@ -108,7 +121,7 @@ def _inside(text: str) -> Iterator[Reading]:
                 return
             left, end = max(0, left - 1), at + 1
         else:
-            yield from accepted(value)
+            yield Reading(value, whole=True)
         at = text.find("{", end)
 
 
@@ -119,7 +132,10 @@ def _closed(text: str) -> Iterator[Reading]:
 
 
 def _places_to_cut(text: str) -> deque[tuple[int, str]]:
-    """Return the last places where an element ended (before a comma, after a bracket), with the brackets open there."""
+    """Return the last places where an element ended (before a comma, after a bracket), with the brackets open there.
+
+    None where brackets are nested too deeply: nothing of that could be used.
+    """
     places: deque[tuple[int, str]] = deque(maxlen=_MAX_CUTS)
     stack, quoted, escaped = "", False, False
     for position, char in enumerate(text):
@@ -127,8 +143,10 @@ def _places_to_cut(text: str) -> deque[tuple[int, str]]:
             quoted, escaped = escaped or char != '"', not escaped and char == "\\"
         elif char == '"':
             quoted = True
-        elif char in _CLOSING and len(stack) < MAX_DEPTH:
+        elif char in _CLOSING:
             stack += char
+            if len(stack) > MAX_DEPTH:
+                return deque()
         elif char in "]}" and stack:
             stack = stack[:-1]
             places.append((position + 1, stack))
@@ -137,11 +155,24 @@ def _places_to_cut(text: str) -> deque[tuple[int, str]]:
     return places
 
 
-def _is_sound(value: Json, depth: int = 0) -> bool:
-    if depth > MAX_DEPTH or (isinstance(value, float) and not isfinite(value)):
-        return False
-    inner: Iterable[Json] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return all(_is_sound(item, depth + 1) for item in inner)
+def _measured(value: Json, most: int) -> tuple[int, bool]:
+    """Return how many values a value holds (counting ends above ``most``), and whether all of them can be used.
+
+    What cannot be used: a number that JSON has not, and what is nested too deeply.
+    """
+    level, values = [value], 0
+    for _ in range(MAX_DEPTH + 1):
+        values += len(level)
+        if values > most or any(isinstance(item, float) and not isfinite(item) for item in level):
+            return values, False
+        level = [inner for item in level for inner in _inner(item)]
+        if not level:
+            return values, True
+    return values, False
+
+
+def _inner(value: Json) -> Iterable[Json]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _cleaned(value: Json) -> Json:

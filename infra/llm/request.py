@@ -1,8 +1,9 @@
 """One call: what the caller wants, what of it is sent, and what came back.
 
 Gives `Ask` (the call as its caller made it), `Request` (the call as it is sent) and `admission` (from the one to the
-other: counted and fitted), with the small rules around them that need no vendor: the longest reply asked for, keys that
-the guard could not count, the form of the reply, the scope of a call whose model has none, the marks on a whole reply.
+other: counted and fitted), with the small rules around them that need no vendor: the longest reply asked for, options
+that the guard could not count, the form of the reply, the scope of a call whose model has none, the marks on a whole
+reply.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -18,21 +19,29 @@ from langchain_core.runnables.config import ensure_config
 from pydantic import BaseModel, ValidationError
 
 from infra.errors import BackendError
-from infra.llm.account import CallAccount, Desk, Usage
+from infra.llm.account import CallAccount, Usage
 from infra.llm.bounds import timeout_of
+from infra.llm.desk import Desk
 from infra.llm.diagnose import failure_of
 from infra.llm.ledger import Remark, Scope
+from infra.llm.live_window import WindowShrank
 from infra.llm.parse import Json, readings
 from infra.llm.stepdown import Form, plainer, refused_form, schema_in
 from infra.llm.tokens import Count
 from infra.llm.window import Fitted, Window, fit
 from infra.settings import CallSettings
-from infra.text.shown import one_line
+from infra.text.plain import short_line
 
 _LIMIT_KEYS = ("max_tokens", "max_completion_tokens")
 _WAY_KEYS = ("stream", "stream_usage")
-_COUNTED_KEYS = (*_LIMIT_KEYS, "messages", "tools", "n", "model")
-
+# what the guard counts, or sets itself
+_COUNTED_KEYS = {*_LIMIT_KEYS, "messages", "model", "tools", "n", "stream", "stream_options", "timeout", "extra_body"}
+# what changes neither the prompt nor how much may be written, or is known to `infra.llm.tokens`
+_SAFE_KEYS = {
+    *("temperature", "top_p", "top_k", "min_p", "seed", "stop", "logit_bias", "logprobs", "top_logprobs", "user"),
+    *("frequency_penalty", "presence_penalty", "repetition_penalty", "repeat_penalty"),
+    *("tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort"),
+}
 
 Payload = dict[str, Any]
 Admission = Generator[Payload | str, Count, "Request"]
@@ -101,12 +110,6 @@ class Request:
         kept = {key: value for key, value in self.ask.kwargs.items() if key not in _LIMIT_KEYS}
         return kept | {"max_tokens": self.fitted.reply_tokens}
 
-    @property
-    def marks(self) -> dict[str, Any]:
-        """What a reply's ``response_metadata`` says of the prompt: what was left out of it."""
-        marks: dict[str, Any] = {"dropped": list(self.fitted.dropped)} if self.fitted.dropped else {}
-        return marks | ({"cut_tokens": self.fitted.cut_tokens} if self.fitted.cut_tokens else {})
-
     def parsed(self, text: str) -> dict[str, Any]:
         """Return what LangChain's structured output looks for in a reply: the object, where it is valid."""
         form = self.ask.form
@@ -129,7 +132,7 @@ def admission(ask: Ask, window: Window, payload_of: Callable[[Sequence[BaseMessa
         ValueError: the call carries what the guard could not count.
         BudgetExceeded: it does not fit.
     """
-    fitting = fit(ask.messages, window, limit_of(countable(payload_of(ask.messages))))
+    fitting = fit(ask.messages, window, limit_of(_countable(ask, payload_of(ask.messages))))
     counts: dict[int, Count] = {}
     try:
         asked = next(fitting)
@@ -141,6 +144,17 @@ def admission(ask: Ask, window: Window, payload_of: Callable[[Sequence[BaseMessa
     except StopIteration as end:
         fitted: Fitted = end.value
         return Request(ask, fitted, counts.get(fitted.prompt_tokens, Count(fitted.prompt_tokens, exact=False)))
+
+
+def _countable(ask: Ask, payload: Payload) -> Payload:
+    """Return the request body unless it carries an option that might change, unseen, what the guard must count."""
+    extra: dict[str, Any] = payload.get("extra_body") or {}
+    unknown = [*(payload.keys() - _COUNTED_KEYS - _SAFE_KEYS), *(ask.kwargs.keys() & {"model"})]
+    unknown += [f"extra_body.{key}" for key in extra.keys() - _SAFE_KEYS]
+    if unknown:
+        takes = ", ".join(sorted(_SAFE_KEYS | {"max_tokens", "n", "tools"}))
+        raise ValueError(f"the guard could not count a call with {', '.join(sorted(unknown))}; it takes {takes}")
+    return payload
 
 
 def _is_valid(form: type[BaseModel], value: Json) -> bool:
@@ -163,27 +177,18 @@ def understood(desk: Desk, ask: Ask) -> Ask:
 
 
 def steps_down(desk: Desk, scope: Scope, ask: Ask, error: BackendError) -> bool:
-    """Learn from a form that was refused; returns whether the call can be made in a plainer one."""
+    """Learn from a form that was refused; returns whether the call can be made in a plainer one, or a shorter one."""
+    if isinstance(error, WindowShrank):
+        desk.ledger.remark(Remark(scope, "step_down", f"{desk.backend.name} is asked anew: {short_line(str(error))}"))
+        return True
     form = refused_form(failure_of(error), ask.carried)
     if form is not None:
         desk.learned.refused(form)
     if form != "json_schema":
         return False
-    detail = f"{desk.backend.name} refuses json_schema and is asked in words: {one_line(str(error))}"
+    detail = f"{desk.backend.name} refuses json_schema and is asked in words: {short_line(str(error))}"
     desk.ledger.remark(Remark(scope, "step_down", detail))
     return True
-
-
-def countable(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return the request body unless it carries, unseen, what the guard must count.
-
-    Raises:
-        ValueError: ``extra_body`` overrides messages, tools, model or limits.
-    """
-    smuggled = sorted(set(payload.get("extra_body") or {}) & set(_COUNTED_KEYS))
-    if smuggled:
-        raise ValueError(f"extra_body may not carry {', '.join(smuggled)}: the guard could not count it")
-    return payload
 
 
 def sendable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -219,15 +224,16 @@ def limit_of(payload: Mapping[str, Any]) -> int | None:
 
 def received(account: CallAccount, request: Request, result: ChatResult) -> ChatResult:
     """Note what a whole reply used, and mark in it what was left out of the prompt and what it holds."""
-    messages = [generation.message for generation in result.generations]
-    if not messages:
+    if not result.generations:
         raise ValueError("a reply without choices")
-    for message in messages:
-        if isinstance(message, AIMessage):
-            account.used(usage_of(message.usage_metadata))
+    for generation in result.generations:
+        message = generation.message
+        if not isinstance(message, AIMessage):  # whatever role the server gave it, it is the model's reply
+            message = generation.message = AIMessage(message.text)
+        account.used(usage_of(message.usage_metadata))
         account.learned.replied(message, request.ask.schema)
         message.additional_kwargs |= request.parsed(message.text)
-        message.response_metadata |= request.marks
+        message.response_metadata |= account.marks
     return result
 
 

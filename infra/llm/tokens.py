@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from infra.llm.counting.checked import CheckedTokens, Guesses
-from infra.llm.counting.estimates import Estimates, Measure, measure
+from infra.llm.counting.estimates import Estimate, Estimates, Measure, measure
 from infra.llm.counting.server import ServerTokens
 from infra.llm.counting.shapes import Shape, shape_of
 from infra.llm.counting.steps import Steps, Work, arun, run
@@ -114,17 +114,20 @@ class TokenCounter:
         shape = shape_of(body) if self._local.is_on else None
         local: int | Guesses | None = None
         if shape is not None:
-            local = yield from self._local.count(body, shape, _chars(body))
+            local = yield from self._local.count(body, shape)
             if isinstance(local, int):
                 return Count(local, exact=True, basis=Basis(shape=shape, local=local))
         tokens = yield from self._server.count(body)
         if tokens is not None:
             return Count(tokens, exact=True)
-        measured = cast("Measure", (yield Work(_chars(body), lambda: measure(body))))
-        estimate = self._estimates.of(measured)
+        measured, estimate = cast("tuple[Measure, Estimate]", (yield Work(lambda: self._estimated(body))))
         return Count(
             estimate.tokens, exact=False, error=estimate.error, basis=Basis(measured, shape, local if local else {})
         )
+
+    def _estimated(self, body: Wire) -> tuple[Measure, Estimate]:
+        measured = measure(body)
+        return measured, self._estimates.of(measured)
 
 
 def chat_body(payload: Wire, model: str, counting: Counting = "vllm") -> dict[str, Any]:
@@ -140,10 +143,3 @@ def chat_body(payload: Wire, model: str, counting: Counting = "vllm") -> dict[st
         own: Wire = body.get("chat_template_kwargs") or {}
         body["chat_template_kwargs"] = {"enable_thinking": effort != "none", **own, "reasoning_effort": effort}
     return body
-
-
-def _chars(body: Wire) -> int:
-    """Return about how long a request body's text is."""
-    if "prompt" in body:
-        return len(body["prompt"])
-    return sum(len(message.get("content") or "") for message in body["messages"])

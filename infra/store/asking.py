@@ -19,7 +19,7 @@ import tenacity
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from infra.errors import BackendError, BackendUnavailable
-from infra.text.shown import one_line
+from infra.text.plain import short_line
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -134,7 +134,7 @@ class JsonServer:
             hint = f"start it, or check {section}__BASE_URL"
             raise BackendUnavailable(f"{who} cannot be reached ({self._shown(error)}); {hint}") from error
         except ValidationError as error:
-            said = one_line(str(error.errors(include_url=False, include_input=False)[0]["msg"]))
+            said = short_line(str(error.errors(include_url=False, include_input=False)[0]["msg"]))
             raise BackendError(f"{who} answered what cannot be read ({said}); check {section}__BASE_URL") from error
 
     def _read(self, method: str, url: str, body: Mapping[str, Any] | None) -> bytes:
@@ -160,7 +160,7 @@ class JsonServer:
         hint = f"check {section}__BASE_URL (it ends in /v1) and {section}__MODEL"
         if status in _REFUSED_KEY:
             hint = f"set {section}__API_KEY"
-        words = one_line(self._without_key(said.decode("utf-8", "replace")))
+        words = short_line(self._without_key(said.decode("utf-8", "replace")))
         after = response.headers.get("retry-after", "")
         return Refusal(
             f"{self.address.what} at {self.address.base_url} answered {status} ({words}); {hint}",
@@ -169,7 +169,7 @@ class JsonServer:
         )
 
     def _shown(self, error: Exception) -> str:
-        return one_line(self._without_key(f"{type(error).__name__}: {error}"))
+        return short_line(self._without_key(f"{type(error).__name__}: {error}"))
 
     def _without_key(self, text: str) -> str:
         key = self.address.api_key.get_secret_value()

@@ -3,16 +3,18 @@
 Gives `PerformanceLog`. `add` puts a row into a bounded queue and returns at once; one thread writes what has gathered,
 in one transaction. Nothing here fails or slows what is measured: a file that is locked, broken or on a full disk costs
 one warning, the rows wait and are tried again, and rows that no longer fit the queue are counted as lost, the oldest
-first. Several processes may write one file. It is bounded to its newest rows. What a row says is made elsewhere
+first. A row that no database takes is lost alone. Whatever goes wrong, the thread lives on until `close`. Several
+processes may write one file. It is bounded to its newest rows. What a row says is made elsewhere
 (``infra.performance``); the table is the one that the specification fixes.
 """
 
 import json
 import math
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Thread
@@ -45,6 +47,8 @@ _BY_BACKEND = """
 SELECT coalesce(json_extract(metrics, '$.call.backend'), ''), latency_ms, coalesce(tokens_processed, 0),
     coalesce(json_extract(metrics, '$.call.tries'), 0), coalesce(json_extract(metrics, '$.call.outcome'), '') != 'ok'
 FROM performance_logs WHERE operation = ? ORDER BY 1, 2"""
+# what is wrong with a row and not with the file: values that JSON or SQLite does not know
+_NO_ROW = (ValueError, TypeError, OverflowError, RecursionError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class PerformanceLog:
         self._in_hand = 0  # rows the writer has taken and not yet written
         self._lost = 0
         self._closing = False
-        self._warned = False
+        self._said: set[str] = set()
         self._writer: Thread | None = None
         self._database: Database | None = None  # the writer thread's own
 
@@ -117,8 +121,10 @@ class PerformanceLog:
             self._bound()
             if self._writer is None:
                 # a daemon, so that a program never waits at its end for a disk that does not answer
-                self._writer = Thread(target=self._work, name="performance-log", daemon=True)
-                self._writer.start()
+                writer = Thread(target=self._work, name="performance-log", daemon=True)
+                with suppress(RuntimeError):  # no thread is to be had now: the row waits for the next one's
+                    writer.start()
+                    self._writer = writer
             self._changed.notify_all()
 
     def close(self, *, seconds: float = 2.0) -> None:
@@ -184,41 +190,66 @@ class PerformanceLog:
             if not written:
                 with self._changed:
                     self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
-        if self._database is not None:
-            self._database.close()
+        self._shut()
 
     def _write(self, batch: Sequence[Measured]) -> bool:
         """Write rows, or put them back; returns whether they are written."""
         try:
-            self._insert(batch)
-        except (StoreError, OSError) as error:
+            unfit = self._insert(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next try is made
+            self._shut()
             with self._changed:
                 self._in_hand = 0
                 self._waiting.extendleft(reversed(batch))
                 self._bound()
-                first, self._warned = not self._warned, True
-            if first:
-                logger.warning(f"performance records wait: {error}")
+            self._say_once(f"performance records wait: {str(error) or type(error).__name__}")
             return False
         with self._changed:
             self._in_hand = 0
+            self._lost += len(unfit)
+        for kind in unfit:
+            self._say_once(f"a performance record cannot be written: {kind}")
         return True
 
-    def _insert(self, batch: Sequence[Measured]) -> None:
+    def _insert(self, batch: Sequence[Measured]) -> list[str]:
+        """Write rows, all or none; returns what was wrong with each that cannot be written and is left out."""
+        unfit: list[str] = []
         if not batch:
-            return
+            return unfit
         if self._database is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._database = _open(self._path)
-        rows = [(r.operation, r.latency_ms, r.tokens_processed, r.timestamp, json.dumps(r.metrics)) for r in batch]
         with self._database.transaction() as change:
-            change.executemany(_INSERT, rows)
+            for row in batch:
+                try:
+                    change.execute(_INSERT, _cells(row))
+                except _NO_ROW as error:
+                    unfit.append(type(error).__name__)
             change.execute(_PRUNE, (self._max_rows,))
+        return unfit
+
+    def _shut(self) -> None:
+        """Close the file; the next try opens it anew, whatever became of it."""
+        database, self._database = self._database, None
+        if database is not None:
+            with suppress(StoreError):  # it failed before, and that was said; or all is written
+                database.close()
+
+    def _say_once(self, text: str) -> None:
+        """Warn of one kind of trouble, known by its first words."""
+        kind = text.partition(":")[0]
+        if kind not in self._said:
+            self._said.add(kind)
+            logger.warning(text)
 
     def _bound(self) -> None:
         while len(self._waiting) > self._max_waiting:
             self._waiting.popleft()
             self._lost += 1
+
+
+def _cells(row: Measured) -> tuple[object, ...]:
+    return row.operation, row.latency_ms, row.tokens_processed, row.timestamp, json.dumps(row.metrics)
 
 
 def _open(path: Path) -> Database:

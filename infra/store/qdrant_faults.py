@@ -15,7 +15,7 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from infra.errors import StoreError
-from infra.text.shown import one_line
+from infra.text.plain import short_line
 
 Answer = TypeVar("Answer")
 
@@ -79,7 +79,7 @@ class Patience:
         said, help_ = _said_and_help(error)
         key = self.api_key.get_secret_value()
         said = said.replace(key, "***") if key else said
-        return StoreError(f"{who}: {one_line(said)}; {help_}")
+        return StoreError(f"{who}: {short_line(said)}; {help_}")
 
 
 def _said_and_help(error: Exception) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from html import escape, unescape
 TAGS = ("source", "question", "history", "part", "claim", "text", "tool")
 STAND_IN = "‹"
 
-_LOOK_ALIKE = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
+_LOOK_ALIKE = re.compile(rf"<(?=\s*+/?+\s*+(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
 _OPEN = re.compile(rf"^<(?P<tag>{'|'.join(TAGS)})(?P<attrs>(?: [a-z]+=\"[^\"\n]*\")*)>\n", re.MULTILINE)
 _CLOSE = re.compile(rf"^</({'|'.join(TAGS)})>$", re.MULTILINE)
 _ATTR = re.compile(r'([a-z]+)="([^"\n]*)"')

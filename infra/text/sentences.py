@@ -28,7 +28,7 @@ _LIST_NUMBER_CHARS = 12
 
 _EMOJI = "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f\u200d\u20e3]"
 _END = re.compile(
-    rf"(?P<mark>[.!?]+|…)(?P<close>[\"'”’)\]»*_]{{0,4}})(?P<face>(?:[ \t]?{_EMOJI}+){{0,4}})(?=\s)"
+    rf"(?P<mark>(?<![.!?])[.!?]++|…)(?P<close>[\"'”’)\]»*_]{{0,4}})(?P<face>(?:[ \t]?{_EMOJI}++){{0,4}})(?=\s)"
     rf"|(?<=\s)(?P<only>{_EMOJI}{{1,8}})(?=\s)|[。\uff01\uff1f]+[」』”’\uff09]{{0,3}}"
 )
 _ABBREVIATIONS = frozenset(

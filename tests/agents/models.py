@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.llm.ask import Asker
-from infra.llm.backends import build_budget, build_chat, choose
+from infra.llm.backends import build_budget, build_desk, chat_over, choose
 from infra.llm.endpoint import Transports
 from infra.llm.ledger import Ledger, Scope
 from infra.settings import BackendKind, Settings
@@ -30,7 +30,7 @@ def scripted(*replies: Any, rules: bool = False) -> tuple[Asker, ScriptedServer]
 def _chat(name: BackendKind, transports: Transports) -> BaseChatModel:
     settings = Settings(backend=name)
     backend = choose(settings, transports, server=transports)
-    chat = build_chat(backend, settings, Ledger(), build_budget(settings), transports)
+    chat = chat_over(build_desk(backend, settings, Ledger(), build_budget(settings), transports), settings)
     return chat.scoped(Scope("000001-m", "t", "test"))
 
 

@@ -1,5 +1,7 @@
 """Drafts: what the prompt holds, and what becomes of a draft nobody can read."""
 
+import json
+
 import pytest
 
 from agents.planner import Plan, Step, single
@@ -26,7 +28,7 @@ async def test_a_draft_in_a_small_models_forms_is_read() -> None:
 
 async def test_a_claim_that_is_no_sentence_is_not_taken() -> None:
     model, _ = scripted({"claims": [{"text": "x" * (MAX_CLAIM_CHARS + 1), "marks": ["E1"]}]})
-    assert await draft(CASE, model) == Draft(claims=[])
+    assert await draft(CASE, model) == Draft(claims=[], omitted=1)
 
 
 async def test_rules_draft_where_the_model_cannot() -> None:
@@ -60,31 +62,32 @@ async def test_a_draft_that_cannot_be_read_abstains() -> None:
 
 async def test_an_endless_draft_is_cut() -> None:
     model, _ = scripted({"claims": [{"text": f"Claim {n}.", "marks": ["E1"]} for n in range(99)]})
-    assert len((await draft(CASE, model)).claims) == MAX_CLAIMS
+    drafted = await draft(CASE, model)
+    assert len(drafted.claims) == MAX_CLAIMS
+    assert drafted.omitted == 99 - MAX_CLAIMS
 
 
-async def test_no_more_documents_are_cited_than_allowed() -> None:
-    three = [evidence("Loaves.", f"{n}.txt", f"E{n}") for n in (1, 2, 3)]
-    said: dict[str, object] = {
-        "claims": [
-            {"text": "One.", "marks": ["E1", "E3"], "quotes": ["a", "b"]},
-            {"text": "Two.", "marks": ["E2"]},
-            {"text": "Three.", "marks": ["E3"]},
-        ]
-    }
-    model, _ = scripted(said)
-    drafted = await draft(Case("Who?", single("Who?"), three, max_documents=2), model)
-    assert drafted.claims == [
-        Claim(text="One.", marks=["E1", "E3"], quotes=["a", "b"]),
-        Claim(text="Three.", marks=["E3"]),
-    ]
+@pytest.mark.parametrize("marks", ["E1, E2", ["E1, E2"], ["[E1][E2]"], ["E1", "E2"], ["[E1]", " E2 "]])
+async def test_marks_are_read_however_they_are_listed(marks: object) -> None:
+    model, _ = scripted({"claims": [{"text": "In May 2021.", "marks": marks}]})
+    assert (await draft(CASE, model)).claims == [Claim(text="In May 2021.", marks=["E1", "E2"])]
 
 
-@pytest.mark.parametrize(("parts", "kept"), [(1, 2), (2, 2), (3, 3)])
-async def test_each_part_may_have_a_document_of_its_own(parts: int, kept: int) -> None:
-    found = [evidence("Loaves.", f"{n}.txt", f"E{n}") for n in range(1, 9)]
-    plan = Plan(steps=[Step(id=f"q{n}", question=f"Who {n}?") for n in range(1, parts + 1)])
-    said = {"claims": [{"text": f"Claim {n}.", "marks": [f"E{n}"]} for n in range(1, 9)]}
-    model, _ = scripted(said)
-    drafted = await draft(Case("Who?", plan, found, max_documents=2), model)
-    assert [claim.marks for claim in drafted.claims] == [[f"E{n}"] for n in range(1, kept + 1)]
+async def test_marks_in_a_claims_own_words_are_taken_out_of_them() -> None:
+    model, _ = scripted({"claims": [{"text": "Ann opened it [E1] in May\n\n2021 [E2, E3].", "marks": ["E1"]}]})
+    claim = Claim(text="Ann opened it in May 2021.", marks=["E1", "E2", "E3"])
+    assert (await draft(CASE, model)).claims == [claim]
+
+
+@pytest.mark.parametrize("marks", [[{"id": "E1"}], {"E1": 1}, [["E1"]]])
+async def test_marks_that_are_no_texts_make_a_draft_unreadable(marks: object) -> None:
+    said = {"claims": [{"text": "In May 2021.", "marks": marks}]}
+    model, server = scripted(said, said)
+    assert await draft(CASE, model) == Draft(claims=[])
+    assert len(server.chats) == 2
+
+
+async def test_a_model_is_not_asked_how_much_of_its_draft_was_left_out() -> None:
+    model, server = scripted({"claims": [], "omitted": 7})
+    assert (await draft(CASE, model)).omitted == 0
+    assert "omitted" not in json.dumps(server.chats[0])

@@ -9,9 +9,9 @@ from tenacity import wait_none
 
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
-from infra.llm.account import Retries
-from infra.llm.backends import GuardedChat, build_budget, build_chat, choose
+from infra.llm.backends import GuardedChat, build_budget, build_desk, chat_over, choose
 from infra.llm.budget import Budget, Limits
+from infra.llm.desk import Retries
 from infra.llm.endpoint import Backend, Transports
 from infra.llm.ledger import Ledger, Scope
 from infra.settings import AgentSettings, BackendName, Settings, SupervisorMode
@@ -72,18 +72,22 @@ class SmallDesk:
         agents: dict[str, Any] = {"supervisor": mode, **settings.pop("agents", {})}
         self.settings = Settings(backend="vllm" if server else "engine", agents=AgentSettings(**agents), **settings)
         self.ledger = Ledger()
+        self.forgotten: list[str] = []
+        self.counted_for: list[BackendName | None] = []
         self.search = search or SmallSearch()
         engine = Engine(self.settings.engine)
         self._inside = Transports(EngineTransport(engine), EngineAsyncTransport(engine))
-        self._backend = choose(self.settings, self._inside, server=server)
-        self._chat = self._built(self._backend, self.ledger, build_budget(self.settings), server or self._inside)
-        self._engine = choose(self.settings.model_copy(update={"backend": "engine"}), self._inside)
-        self._rules = self._built(self._engine, Ledger(), Budget(Limits()), self._inside)
+        chosen = choose(self.settings, self._inside, server=server)
+        self._chat = self._built(chosen, self.ledger, build_budget(self.settings), server or self._inside)
+        rules = choose(self.settings, self._inside, name="engine")
+        self._rules = self._built(rules, Ledger(), Budget(Limits()), self._inside)
 
     def _built(self, backend: Backend, ledger: Ledger, budget: Budget, carrier: Transports) -> GuardedChat:
-        return build_chat(backend, self.settings, ledger, budget, carrier, Retries(wait=wait_none()))
+        desk = build_desk(backend, self.settings, ledger, budget, carrier, Retries(wait=wait_none()))
+        return chat_over(desk, self.settings)
 
     def forget(self, question_id: str) -> None:
+        self.forgotten.append(question_id)
         self.ledger.forget(question_id)
 
     async def chat(self, scope: Scope, backend: BackendName | None = None) -> BaseChatModel:
@@ -95,8 +99,6 @@ class SmallDesk:
     async def searcher(self) -> SmallSearch:
         return self.search
 
-    async def backend(self, name: BackendName | None = None) -> Backend:
-        return self._engine if name == "engine" else self._backend
-
     async def count(self, text: str, backend: BackendName | None = None) -> int:
+        self.counted_for.append(backend)
         return (await self._chat.acount_text(text)).tokens

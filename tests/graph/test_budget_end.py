@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 
 from graph.build import build
 from infra.settings import SupervisorMode
-from tests.fakes import ScriptedServer
+from tests.fakes import Said, ScriptedServer
 from tests.graph.desk import TEXTS, SmallDesk
 
 LOOKUP = "When did Ann Miller open the bakery?"
@@ -25,9 +25,11 @@ def model(body: dict[str, Any]) -> str:
     return json.dumps({"route": {"kind": "lookup", "question": LOOKUP}, "draft": DRAFTED}.get(task, {}))
 
 
+WRITTEN = {"claims": [{"text": "Ann Miller opened the bakery in May 2021.", "marks": ["E1"]}]}
+
+
 def verbatim(body: dict[str, Any]) -> str:
-    claim = {"text": "Ann Miller opened the bakery in May 2021.", "marks": ["E1"]}
-    return json.dumps({"claims": [claim]}) if '"draft"' in json.dumps(body) else model(body)
+    return json.dumps(WRITTEN) if '"draft"' in json.dumps(body) else model(body)
 
 
 async def ask(server: ScriptedServer, mode: SupervisorMode = "policy", **budget: int) -> dict[str, Any]:
@@ -74,13 +76,42 @@ async def test_a_draft_that_can_no_longer_be_judged_is_not_shown() -> None:
     assert answer["usage"]["llm_calls"] == 2
 
 
+async def test_a_checked_answer_is_its_models_though_the_budget_ended_with_the_judge() -> None:
+    claims = [*WRITTEN["claims"], {"text": "Forty loaves a day are sold by her.", "marks": ["E1"]}]
+
+    def script(body: dict[str, Any]) -> str:
+        return json.dumps({"claims": claims}) if '"draft"' in json.dumps(body) else model(body)
+
+    answer = await ask(ScriptedServer(script), question_calls=2)
+    assert answer["answer"] == "Ann Miller opened the bakery in May 2021. [E1]"
+    assert answer["backend"]["name"] == "vllm"
+    assert "rules did the rest" not in answer["notes"][0]
+    assert answer["notes"][1] == "1 sentence was not supported and left out."
+
+
+async def test_a_budget_that_refuses_the_supervisor_ends_the_models_part_and_is_named() -> None:
+    def script(body: dict[str, Any]) -> Said | str:
+        if not body.get("tools"):
+            return verbatim(body)
+        return Said(tool_calls=[("transfer_to_router", {"task": "x"})])
+
+    server = ScriptedServer(script)
+    answer = await ask(server, "llm", agent_tokens=3_500)
+    assert answer["ended_by"]["setting"] == "DOCMIND_BUDGET__AGENT_TOKENS"
+    assert [e["kind"] for v in answer["trail"] if v["agent"] == "supervisor" for e in v["events"]] == ["budget"]
+    assert ["tools" in body for body in server.chats] == [True, False]  # the supervisor, the router, and nobody more
+    assert answer["answer"] == "Ann Miller opened the bakery in May 2021. [E1]"
+
+
 async def test_parallel_questions_of_one_thread_share_its_budget_without_overshoot() -> None:
-    desk = SmallDesk(server=ScriptedServer(verbatim).transports, budget={"thread_tokens": 5_000})
+    desk = SmallDesk(
+        server=ScriptedServer(verbatim).transports, budget={"thread_tokens": 4_000}
+    )  # for three, one after the other
     graph = build(desk)
     config: RunnableConfig = {"configurable": {"thread_id": "t"}}
     inputs = [{"messages": [HumanMessage(LOOKUP)]}] * 6
     answers = [result["answer"] for result in await graph.abatch(inputs, config)]
     used = sum(a["usage"]["prompt_tokens"] + a["usage"]["completion_tokens"] for a in answers)
-    assert 0 < used <= 5_000
+    assert 0 < used <= 4_000
     assert any(a["ended_by"] for a in answers)
     assert all(not a["abstained"] for a in answers)

@@ -53,6 +53,7 @@ def test_every_door_explains_itself(name: str) -> None:
         (["Who?", "--resume"], "--resume and --concurrency go with --questions FILE"),
         (["Who?", "--concurrency", "2"], "--resume and --concurrency go with --questions FILE"),
         (["Who?", "--thread", " "], "--thread needs a name"),
+        (["Who?", "--thread", "a\udcff"], "--thread needs a name, in UTF-8"),
     ],
 )
 def test_wrong_use_ends_with_code_2_and_one_line_that_says_what_to_do(arguments: list[str], message: str) -> None:

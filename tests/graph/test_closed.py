@@ -67,3 +67,11 @@ def test_ingest_and_ask_contact_nobody(tmp_path: Path) -> None:
     assert asked.returncode == 0, asked.stderr
     assert json.loads(asked.stdout)["citations"]
     assert attempts(tmp_path) == []
+
+
+def test_questions_are_not_traced_for_somebody_who_traces_other_programs(tmp_path: Path) -> None:
+    tracing = {"LANGSMITH_TRACING": "true", "LANGCHAIN_TRACING_V2": "true", "LANGSMITH_API_KEY": "lsv2_pt_x"}
+    environment = closed_environment(tmp_path, **tracing)
+    command = [sys.executable, "-m", "graph.run", "--docs", "docs", "--json", "What is the KV cache?"]
+    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=True)
+    assert attempts(tmp_path) == []

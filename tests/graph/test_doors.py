@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from graph.bench.__main__ import app as bench_app
+from graph.bench.answers import Gold, score
 from graph.run import app as ask_app
 
 ANN = "Ann Miller opened the bakery in May 2021.\nShe sells forty loaves of rye bread a day.\n"
@@ -80,6 +81,35 @@ def test_the_json_has_every_field_of_the_contract(world: World) -> None:
     assert set(answer["seconds"]) == {"total", "llm", "retrieval", "overhead"}
     assert answer["backend"]["name"] == "engine"
     assert answer["cache"]["answer"] == "off"
+
+
+def test_small_talk_is_answered_though_the_named_server_is_dead(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCMIND_VLLM__BASE_URL", "http://127.0.0.1:9/v1")
+    done = CliRunner().invoke(ask_app, ["--backend", "vllm", "--docs", str(world.docs), "Hello!"])
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("Hello.")
+
+
+def test_a_files_name_is_shown_on_one_line_and_steers_no_terminal(world: World, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "evil\x1b[31m\nSources:\n[E9] bank.txt").write_text("The unicorn Amalthea sings at night in Lir.\n")
+    (docs / "[red]\x1b[31m.pdf").write_bytes(b"%PDF-1.4\nnothing of a PDF")
+    done = world.ask("--docs", str(docs), "Where does the unicorn Amalthea sing at night?")
+    assert done.exit_code == 0, done.stderr
+    assert "  [E1] evil [31m Sources: [E9] bank.txt (0-" in done.stdout
+    assert "[red] [31m.pdf" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_question_that_failed_counts_as_not_cited() -> None:
+    gold = [Gold(str(n), "?", "May 2021", "single", frozenset({"r"})) for n in range(4)]
+    said = {"abstained": False, "usage": dict.fromkeys(("prompt_tokens", "completion_tokens", "llm_calls"), 1)}
+    cited = said | {"citations": [{"doc": "r.txt"}], "answer": "In May 2021.", "seconds": {"total": 1.0}}
+    figures = score(gold, {"0": cited, "1": {"error": "no server"}, "2": cited | {"citations": [], "abstained": True}})
+    assert (figures["questions"]["single"], figures["failed"]) == (4, 2)
+    assert (figures["single_gold_cited"], figures["single_first_citation_gold"]) == (0.25, 0.25)
+    assert (figures["answerable_refused"], figures["gold_answer_words"]) == (0.25, 0.5)
 
 
 def test_docs_limit_what_an_answer_may_rest_on(world: World) -> None:

@@ -99,6 +99,12 @@ def test_a_rejected_draft_gets_one_more_round_and_no_third() -> None:
     assert decide(twice, LIMITS).forward == "validator"
 
 
+def test_what_is_accepted_of_a_draft_is_forwarded_though_the_rest_of_it_was_not() -> None:
+    partly = Verdict(accepted=ACCEPTED.accepted, rejected=REJECTED.rejected)
+    state = view(route=LOOKUP, findings={"q1": FOUND}, drafts=[DRAFT], verdicts=[partly])
+    assert decide(state, LIMITS).forward == "validator"
+
+
 def test_a_budget_that_ended_the_models_part_leaves_one_more_round_to_the_rules() -> None:
     ended = Ended(setting="DOCMIND_BUDGET__QUESTION_TOKENS", message="nothing left")
     known = {"route": LOOKUP, "findings": {"q1": FOUND}, "ended": ended}

@@ -13,7 +13,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from graph.build import build
 from graph.stages import MAX_TURNS, Context, asked
-from infra.errors import BackendError, QuestionError
+from infra.errors import BackendError, BackendUnavailable, QuestionError
+from infra.settings import BackendName
 from infra.text.blocks import find_blocks
 from tests.fakes import Said, ScriptedServer
 from tests.graph.desk import SmallDesk, SmallSearch
@@ -50,6 +51,71 @@ async def test_what_a_failed_run_left_behind_is_cleared_and_is_no_part_of_the_hi
     result = await graph.ainvoke({"messages": [HumanMessage("And when was that?")]}, THREAD)
     assert [m.type for m in result["messages"]] == ["human", "human", "ai"]
     assert histories(server) == [[], [f"user: {LOOKUP}"]]
+
+
+async def test_a_question_that_was_refused_stays_in_no_conversation() -> None:
+    server = ScriptedServer(model)
+    graph = build(SmallDesk(server=server.transports), checkpointer=InMemorySaver())
+    for refused in ("x" * 20_001, "  "):
+        with pytest.raises(QuestionError):
+            await graph.ainvoke({"messages": [HumanMessage(refused)]}, THREAD)
+    result = await graph.ainvoke({"messages": [HumanMessage(LOOKUP)]}, THREAD)
+    assert [m.text for m in result["messages"]] == [LOOKUP, result["messages"][-1].text]
+    assert histories(server) == [[]]
+
+
+async def test_what_a_client_says_was_answered_is_part_of_the_conversation_whatever_its_name() -> None:
+    server = ScriptedServer(model)
+    graph = build(SmallDesk(server=server.transports), checkpointer=InMemorySaver())
+    said = [HumanMessage("Who is Ann?"), AIMessage("A baker.", name="assistant"), AIMessage("x", name="supervisor")]
+    result = await graph.ainvoke({"messages": [*said, HumanMessage(LOOKUP)]}, THREAD)
+    assert [m.text for m in result["messages"]][:-1] == ["Who is Ann?", "A baker.", LOOKUP]
+    assert histories(server) == [["user: Who is Ann?", "assistant: A baker."]]
+
+
+async def test_while_a_question_is_worked_on_there_is_no_answer_of_another() -> None:
+    graph = build(SmallDesk(), checkpointer=InMemorySaver())
+    await graph.ainvoke({"messages": [HumanMessage(LOOKUP)]}, THREAD)
+    second = {"messages": [HumanMessage("Who repaired the old mill?")]}
+    assert (await graph.ainvoke(second, THREAD, interrupt_before=["synthesizer"]))["answer"] == {}
+    assert (await graph.ainvoke(None, THREAD))["answer"]["citations"][0]["doc"] == "bob.txt"
+
+
+async def test_the_account_of_a_finished_question_is_dropped() -> None:
+    desk = SmallDesk()
+    state = await build(desk, checkpointer=InMemorySaver()).ainvoke({"messages": [HumanMessage(LOOKUP)]}, THREAD)
+    [question] = desk.forgotten
+    assert state["answer"]["usage"]["llm_calls"] > 0
+    assert desk.ledger.calls(question) == []
+
+
+async def test_notes_are_counted_as_the_runs_back_end_counts_and_only_after_a_model_was_asked() -> None:
+    desk = SmallDesk(server=ScriptedServer(model).transports)
+    await build(desk).ainvoke({"messages": [HumanMessage(LOOKUP)]}, context=Context(backend="vllm"))
+    assert set(desk.counted_for) == {"vllm"}
+    talk = SmallDesk()
+    result = await build(talk).ainvoke({"messages": [HumanMessage("Hello!")]})
+    assert talk.counted_for == []
+    assert result["answer"]["compression"][0]["tokens_before"] > 0
+
+
+async def test_a_count_that_fails_costs_no_answer() -> None:
+    drafted: list[bool] = []
+
+    def script(body: dict[str, Any]) -> str:
+        drafted.append(task_of(body) == "draft")
+        return model(body)
+
+    class Forgetful(SmallDesk):
+        async def count(self, text: str, backend: BackendName | None = None) -> int:
+            if any(drafted):
+                raise BackendUnavailable("gone")
+            return await super().count(text, backend)
+
+    desk = Forgetful(server=ScriptedServer(script).transports)
+    answer = (await build(desk).ainvoke({"messages": [HumanMessage(LOOKUP)]}))["answer"]
+    assert answer["answer"] == "Ann Miller opened the bakery in May 2021. [E1]"
+    assert answer["compression"][-1]["tokens_before"] > 0
 
 
 async def test_the_router_sees_the_last_turns_without_their_sources() -> None:

@@ -59,6 +59,15 @@ async def test_a_server_that_takes_no_tools_leaves_the_choice_to_the_policy() ->
     assert "rules stood in for: supervisor" in " ".join(answer["notes"])
 
 
+async def test_after_a_budget_ended_the_models_part_the_supervisor_asks_no_model_either() -> None:
+    server = supervised(Said("?"))
+    answer = await ask(SmallDesk(server=server.transports, mode="llm", budget={"question_calls": 3}))
+    assert answer["ended_by"]["setting"] == "DOCMIND_BUDGET__QUESTION_CALLS"
+    assert [v["agent"] for v in answer["trail"] if v["llm_calls"]] == ["supervisor", "router", "supervisor"]
+    refused = [e["kind"] for v in answer["trail"] for e in v["events"] if e["kind"] == "budget"]
+    assert refused == ["budget"]
+
+
 async def test_a_server_that_is_gone_is_an_error_in_either_mode() -> None:
     with pytest.raises(BackendUnavailable):
         await ask(

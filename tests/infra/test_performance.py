@@ -68,6 +68,7 @@ def test_the_record_has_the_fields_of_the_specification():
             "exact": False,
             "dropped": 2,
             "cut_tokens": 12,
+            "count_failures": 0,
         },
     }
 
@@ -110,6 +111,13 @@ def test_a_server_that_reports_no_tokens_leaves_them_unknown():
 def test_failed_requests_and_retries_are_counted(attempts: Any, outcome: Outcome, count: int, retries: int):
     errors = metrics_of(call(attempts=attempts, outcome=outcome)).errors
     assert (errors.count, errors.retries) == (count, retries)
+
+
+def test_requests_for_counts_that_failed_are_among_the_failed_ones():
+    metrics = metrics_of(call(count_failures=(Attempt(1.0, "status", 503),) * 2))
+    assert (metrics.errors.count, metrics.errors.retries, metrics.call.count_failures) == (3, 1, 2)
+    never_sent = metrics_of(call(attempts=(), count_failures=(Attempt(1.0, "timeout"),) * 3, outcome="failed"))
+    assert (never_sent.errors.count, never_sent.call.tries) == (3, 0)
 
 
 def test_a_row_is_the_record_with_latency_and_tokens_beside_it():

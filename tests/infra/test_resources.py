@@ -54,7 +54,7 @@ async def test_switching_from_ollama_to_llamacpp_speaks_to_each_in_its_own_way()
     ollama, llama = OllamaServer(["one"], OllamaModel(loaded=True)), LlamaCppServer(["two"])
     opened = resources(Net({11434: ollama, 8080: llama}))
     assert [await said(opened, "ollama"), await said(opened, "llamacpp")] == ["one", "two"]
-    assert probes(ollama) == ["/api/version", "/api/ps", "/api/tags", "/api/show"]
+    assert probes(ollama) == ["/api/version", "/api/ps", "/api/tags", "/api/show", "/api/ps"]
     assert probes(llama) == ["/v1/models", "/props"]
     assert [call.backend for call in opened.ledger.calls("q")] == ["ollama", "llamacpp"]
     assert [(await opened.backend(name)).context_window for name in ("ollama", "llamacpp")] == [4_096, 4_096]
@@ -155,7 +155,7 @@ async def test_the_real_window_is_asked_again_once_the_model_is_loaded() -> None
     assert {(backend.context_window, backend.provisional) for backend in known} == {(32_768, False)}
     asked = probes(ollama)
     assert await said(opened) == "two"
-    assert probes(ollama) == asked
+    assert probes(ollama) == [*asked, "/api/ps"]  # after the reply
     await opened.aclose()
 
 

@@ -18,7 +18,7 @@ from infra.llm.ledger import Attempt
 from infra.settings import load_settings
 from infra.store.performance import PerformanceLog
 from infra.telemetry import PERFORMANCE_FILE, CallLog, set_up_logging
-from tests.fakes import Said
+from tests.fakes import Said, ScriptedServer
 from tests.infra.calls import call
 from tests.infra.llm.bench import Bench, bench
 
@@ -237,6 +237,15 @@ def test_vendors_warnings_have_their_words_at_debug_but_their_requests_stay_hidd
     vendor.warning("a wrong template %d", "x")
     assert [found["error"] for found in objects(log)] == ["deprecated: an option", "a wrong template %d"]
     assert SECRET not in log.getvalue()
+
+
+async def test_a_count_that_failed_is_said_with_its_call(logged: Logged, told: Told):
+    bench_ = bench(ScriptedServer(["fine"], counts=[Said("busy", status=503)]))
+    log = logged(log_level="INFO", log_json=True)
+    told(bench_, "INFO")
+    await bench_.chat.ainvoke(QUESTION)
+    (found,) = objects(log)
+    assert (found["tries"], found["failure"], found["status"], found["count_failures"]) == (1, "status", 503, 1)
 
 
 async def test_a_whole_call_at_info_shows_nothing_of_the_vendors(logged: Logged, told: Told):

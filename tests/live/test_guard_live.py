@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from infra.errors import BudgetExceeded
-from infra.llm.backends import GuardedChat, Transports, build_budget, build_chat, choose
+from infra.llm.backends import GuardedChat, Transports, build_budget, build_desk, chat_over, choose
 from infra.llm.ledger import Ledger, Scope
 from infra.settings import Settings, load_settings
 
@@ -28,7 +28,7 @@ def settings(live_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 async def chat(settings: Settings) -> AsyncIterator[GuardedChat]:
     backend = choose(settings, engine=NO_ENGINE)
-    model = build_chat(backend, settings, Ledger(), build_budget(settings))
+    model = chat_over(build_desk(backend, settings, Ledger(), build_budget(settings)), settings)
     yield model.scoped(SCOPE)
     await model.aclose()
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.text.blocks import neutral
-from tools.citations import Citation, best_quote, check, locate
+from tools.citations import Citation, best_quote, carries, check, locate, whole_sentences
 from tools.evidence import Passage
 
 BEFORE = "Some words before. "
@@ -155,3 +155,30 @@ def test_a_citation_whose_quote_is_not_at_its_offsets_fails_the_check(start: int
 
 def test_a_citation_at_its_place_passes_the_check():
     assert check(Citation("E1", "a", 0, 5, "Hello"), "Hello there")
+
+
+def test_the_tail_of_a_long_sentence_is_not_passed_over() -> None:
+    text = "Ann Miller sold the bakery."
+    assert best_quote(text + " It went very well." * 9 + " It brought 9,000,000 dollars.", passage(text)) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence", "carried"),
+    [
+        (["Ann opened it.", "That was in 2021."], "In 2021 Ann opened it.", True),
+        (["Ann opened it."], "In 2021 Ann opened it.", False),
+        (["Ann opened it."], "Zoe baked bread, cakes and rolls.", False),
+        (["Ann opened the mill."], "Later she sold the mill.", True),
+    ],
+)
+def test_what_carries_a_sentence_has_all_its_numbers_and_some_of_its_words(
+    texts: list[str], sentence: str, carried: bool
+):
+    assert carries(texts, sentence) is carried
+
+
+def test_a_span_is_widened_to_the_sentences_it_touches() -> None:
+    text = "One is here. Two is there. Three."
+    place = len(BEFORE) + text.index("Two"), len(BEFORE) + text.index("Two") + 3
+    start, end = whole_sentences(place, passage(text))
+    assert (BEFORE + text)[start:end] == "Two is there."

@@ -15,10 +15,10 @@ from loguru import logger
 from infra.errors import ConfigurationError
 from infra.llm.counting.local import LocalTokens, open_local
 from infra.llm.counting.messages import ContentFormat, Unrenderable
+from infra.llm.counting.rendering import TemplateTooSlow
 from infra.llm.counting.server import ServerTokens
 from infra.llm.counting.shapes import Shape, probe
-from infra.llm.counting.steps import THREAD_CHARS, Steps, Work
-from infra.llm.counting.template import TemplateTooSlow
+from infra.llm.counting.steps import Steps, Work
 from infra.llm.endpoint import Backend
 
 MAX_SHAPES = 64
@@ -49,27 +49,27 @@ class CheckedTokens:
         """Whether there is a tokenizer that is not known to count otherwise than the server."""
         return self._folder is not None
 
-    def count(self, body: Wire, shape: Shape, chars: int) -> Steps[int | Guesses | None]:
+    def count(self, body: Wire, shape: Shape) -> Steps[int | Guesses | None]:
         """Count a request body.
 
         Args:
             body: what to count.
             shape: its shape.
-            chars: its length.
 
         Returns:
             Its tokens; guesses where nobody has checked its shape; None where the server has to count it.
         """
         if self._local is None and self.is_on:
-            self._local = yield Work(THREAD_CHARS, self._open)
-        if self._local is not None and shape not in self._forms and len(self._forms) < MAX_SHAPES:
-            yield from self._check(self._local, shape)
-        if self._local is None or not self.is_on:
+            self._local = yield Work(self._open)
+        local = self._local
+        if local is not None and shape not in self._forms and len(self._forms) < MAX_SHAPES:
+            yield from self._check(local, shape)
+        if local is None or not self.is_on:
             return None
         if shape in self._forms:
             form = self._forms[shape]
-            return (yield Work(chars, partial(self._counted, self._local, body, form))) if form else None
-        counts = yield Work(chars, partial(self._each, self._local, body))
+            return (yield Work(partial(self._counted, local, body, form))) if form else None
+        counts = yield Work(partial(self._each, local, body))
         return {form: tokens for form, tokens in counts.items() if tokens is not None}
 
     def reported(self, shape: Shape, counted: int | Guesses, prompt_tokens: int) -> None:
@@ -86,7 +86,7 @@ class CheckedTokens:
 
     def _check(self, local: LocalTokens, shape: Shape) -> Steps[None]:
         body = probe(shape, self._model, local.added_tokens)
-        own = self._each(local, body)
+        own: dict[ContentFormat, int | None] = yield Work(partial(self._each, local, body))
         if not any(own.values()):
             self._forms[shape] = None  # the template refuses such prompts: the server says what becomes of them
             return
@@ -123,7 +123,7 @@ class CheckedTokens:
             return None
 
     def _switch_off(self, why: str) -> None:
-        folder, self._folder = self._folder, None
+        folder, self._folder, self._local = self._folder, None, None
         if folder is not None:
             logger.warning("tokens of {} are not counted with {}: {}", self._model, folder, why)
 

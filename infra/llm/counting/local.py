@@ -23,8 +23,8 @@ from tokenizers import AddedToken, Tokenizer
 
 from infra.errors import ConfigurationError
 from infra.llm.counting.messages import ContentFormat, Unrenderable, Wire
-from infra.llm.counting.template import ChatTemplate, open_template
-from infra.text.shown import one_line
+from infra.llm.counting.rendering import ChatTemplate, open_template
+from infra.text.plain import short_line
 
 MAX_PIECES = 65_536
 MAX_CHARS = 16_000_000
@@ -130,7 +130,7 @@ def open_local(folder: Path) -> LocalTokens:
         size = path.stat().st_size
         tokenizer = Tokenizer.from_file(str(path)) if size <= MAX_TOKENIZER_BYTES else None
     except Exception as error:  # the library raises Exception itself
-        raise ConfigurationError(f"{path} cannot be read: {one_line(str(error))}") from error
+        raise ConfigurationError(f"{path} cannot be read: {short_line(str(error))}") from error
     if tokenizer is None:
         raise ConfigurationError(f"{path} is longer than {MAX_TOKENIZER_BYTES:,} bytes")
     return LocalTokens(tokenizer, open_template(folder))

@@ -21,6 +21,7 @@ from infra.llm.counting.steps import Ask, Steps
 from infra.llm.endpoint import Backend
 
 MAX_REMEMBERED = 4096
+MAX_COUNT = 1_000_000_000  # a prompt that long cannot be sent: an answer above it is no count
 AGAIN_SECONDS = 60.0
 _NO_SUCH_PATH = (404, 405, 501)
 
@@ -82,7 +83,7 @@ class ServerTokens:
 def _vllm(root_url: str, body: Wire) -> Steps[int | None]:
     answer = yield from _asked(f"{root_url}/tokenize", body)
     count = answer.get("count")
-    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
+    return count if type(count) is int and 0 <= count <= MAX_COUNT else None
 
 
 def _llamacpp(root_url: str, body: Wire) -> Steps[int | None]:

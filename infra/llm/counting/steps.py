@@ -14,8 +14,6 @@ import httpx2
 from infra.llm.bounds import NotAReply
 from infra.llm.endpoint import Clients
 
-THREAD_CHARS = 40_000  # work on more is done beside the event loop: some 10 ms when the text is new
-
 Result = TypeVar("Result")
 
 
@@ -29,9 +27,8 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Something to compute on ``chars`` characters; sent back is its result."""
+    """Something to compute; sent back is its result. It may take long: texts and templates come from strangers."""
 
-    chars: int
     run: Callable[[], Any]
 
 
@@ -49,17 +46,13 @@ def run(steps: Steps[Result], clients: Clients) -> Result:
 
 
 async def arun(steps: Steps[Result], clients: Clients) -> Result:
-    """Carry out the steps, awaiting; long work runs in a thread. Raises what httpx2 raises."""
+    """Carry out the steps, awaiting; work runs in a thread. Raises what httpx2 raises."""
     try:
         step = next(steps)
         while True:
-            step = steps.send(await (_work(step) if isinstance(step, Work) else _aask(step, clients)))
+            step = steps.send(await (asyncio.to_thread(step.run) if isinstance(step, Work) else _aask(step, clients)))
     except StopIteration as end:
         return end.value
-
-
-async def _work(work: Work) -> Any:  # noqa: ANN401 - whatever it computes
-    return await asyncio.to_thread(work.run) if work.chars >= THREAD_CHARS else work.run()
 
 
 def _ask(ask: Ask, clients: Clients) -> httpx2.Response | None:

@@ -1,19 +1,24 @@
-"""The chat template of a model's folder: messages and tools to the prompt's text, as vLLM renders them.
+"""The process that renders chat templates: the environment of transformers, and requests answered one by one.
 
-Gives `ChatTemplate` (`render`), and `open_template` for a folder. The template is chosen as vLLM 0.32 chooses it
-(``vllm/renderers/hf.py``), the environment is that of transformers 5 (``utils/chat_template_utils.py``).
+Gives `main`, started by `infra.llm.counting.rendering`, and `compiled` and `answer`, the work itself. A template is
+code of the model's author, and Jinja's sandbox bounds neither time nor memory: a macro may call itself twice, a string
+may be doubled again and again, and one comparison of lists that hold each other may take for ever without a step in
+between. So a watchdog of its own thread ends the whole process when one answer takes too long, and the system refuses
+it more memory. The environment is that of transformers 5 (``utils/chat_template_utils.py``), without a loader.
 
-A template is code of the model's author. It runs in Jinja's sandbox without a loader, and every turn of a loop looks at
-the clock: a template that takes longer than `RENDER_SECONDS` is stopped. Templates are text, they open no connection.
+Requests are `marshal`ed, since they come from our own process and are long; replies are bare text, since a template's
+author has a hand in them. Before each stands its length in `LENGTH` bytes, before a reply its kind.
 """
 
+import faulthandler
 import json
-import time
-from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
+import marshal
+import os
+import resource
+import sys
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import jinja2
 from jinja2 import nodes
@@ -21,142 +26,66 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from infra.errors import ConfigurationError
-from infra.llm.counting.messages import ContentFormat, Unrenderable, Wire, template_messages, template_tools
-from infra.text.shown import one_line
-
-RENDER_SECONDS = 2.0
-MAX_TEMPLATE_BYTES = 1_000_000
-MAX_CONFIG_BYTES = 64_000_000
-_NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-# names with a meaning of their own to vLLM or to transformers' apply_chat_template
-_OWN_NAMES = {"messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "conversation"} | {
-    *("chat_template", "tokenize", "tokenizer_kwargs", "padding", "truncation", "max_length"),
-    *("return_tensors", "return_dict", "return_assistant_tokens_mask"),
-}
-
+LENGTH = 8
+DONE, REFUSED = b"+", b"-"
+FREE_BYTES = 1_000_000
+MAX_GROWTH = 8  # a letter escaped in JSON is six
 _DICT_NAMES = frozenset(dir(dict))
-_deadline: ContextVar[float] = ContextVar("deadline")
 
 
-class TemplateTooSlow(Unrenderable):
-    """A template did not end in time."""
+def main(seconds: float, memory_bytes: int) -> None:
+    """Answer requests until the input ends; the process ends itself over an answer that takes too long."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    serve(sys.stdin.buffer, sys.stdout.buffer, seconds)
 
 
-class ChatTemplate:
-    """The template of one model folder; thread-safe.
+def serve(requests: IO[bytes], replies: IO[bytes], seconds: float) -> None:
+    """Answer all requests; the first holds the templates."""
+    templates: dict[str, jinja2.Template] = {}
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
+        while head := requests.read(LENGTH):
+            data = requests.read(int.from_bytes(head))
+            faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+            kind, text = answer(templates, cast("dict[str, Any]", marshal.loads(data)), len(data))
+            faulthandler.cancel_dump_traceback_later()
+            replies.write(kind + len(text).to_bytes(LENGTH) + text)
+            replies.flush()
+
+
+def answer(templates: dict[str, jinja2.Template], request: Mapping[str, Any], size: int) -> tuple[bytes, bytes]:
+    """Compile the templates of a request, or render one with its values.
 
     Args:
-        sources: Jinja texts by name; ``default`` is used, and ``tool_use`` where there are tools.
-        tokens: what ``bos_token`` and the like stand for.
+        templates: compiled so far; more are put in.
+        request: ``sources`` by name, or ``template`` and ``values``.
+        size: bytes of the request; a prompt that is far longer is refused.
 
-    Raises:
-        ConfigurationError: there is no default template, or one is not Jinja.
+    Returns:
+        `DONE` and the prompt, or `REFUSED` and why.
     """
-
-    def __init__(self, sources: Mapping[str, str], tokens: Mapping[str, str]) -> None:
-        if "default" not in sources:
-            raise ConfigurationError("the model's folder holds no chat template named default")
-        self.text = "\n".join(sources.values())
-        self._tokens = dict(tokens)
-        try:
-            self._compiled = {name: _compiled(sources[name]) for name in ("default", "tool_use") if name in sources}
-        except jinja2.TemplateError as error:
-            raise ConfigurationError(f"the chat template is not Jinja: {one_line(str(error))}") from error
-
-    def render(self, messages: Sequence[Wire], tools: Sequence[Wire] | None, options: Wire, form: ContentFormat) -> str:
-        """Return the prompt's text.
-
-        Args:
-            messages: of a chat completion's request body.
-            tools: of the same.
-            options: ``add_generation_prompt`` and ``chat_template_kwargs`` of the same.
-            form: what contents are to this template.
-
-        Raises:
-            Unrenderable: the server may render this differently, or the template refuses it.
-        """
-        template = self._compiled["tool_use" if tools is not None and "tool_use" in self._compiled else "default"]
-        values: dict[str, Any] = {
-            "messages": template_messages(messages, form),
-            "tools": None if tools is None else template_tools(tools),
-            "documents": None,
-            "add_generation_prompt": options.get("add_generation_prompt", True),
-        }
-        mark = _deadline.set(time.monotonic() + RENDER_SECONDS)
-        try:
-            return template.render(self._tokens | _variables(options) | values)
-        except Unrenderable:
-            raise
-        except Exception as error:  # a template is foreign code: it may raise anything
-            raise Unrenderable(one_line(f"{type(error).__name__}: {error}")) from error
-        finally:
-            _deadline.reset(mark)
-
-
-def open_template(folder: Path) -> ChatTemplate:
-    """Read a model folder's template; its own files win over ``tokenizer_config.json``, as in transformers.
-
-    Raises:
-        ConfigurationError: there is none, or it cannot be read.
-    """
-    config = _config(folder / "tokenizer_config.json")
-    tokens = _named_tokens(_config(folder / "special_tokens_map.json")) | _named_tokens(config)
-    files = {path.stem: path for path in sorted(folder.glob("chat_templates/*.jinja"))}
-    if (main := folder / "chat_template.jinja").is_file():
-        files["default"] = main
-    if files:
-        return ChatTemplate({name: _read(path, MAX_TEMPLATE_BYTES) for name, path in files.items()}, tokens)
-    return ChatTemplate(_named_templates(config.get("chat_template")), tokens)
-
-
-def _named_templates(value: object) -> dict[str, str]:
-    """Return the templates in a ``tokenizer_config.json``: one text, or a list or an object of named ones."""
-    if isinstance(value, list):
-        value = {entry.get("name"): entry.get("template") for entry in cast("list[dict[str, Any]]", value)}
-    named = cast("dict[object, object]", value) if isinstance(value, dict) else {"default": value}
-    return {name: text for name, text in named.items() if isinstance(name, str) and isinstance(text, str)}
-
-
-def _named_tokens(config: Wire) -> dict[str, str]:
-    """Return what the named special tokens are; each is a text, or an object that holds one."""
-    values = {name: config.get(name) for name in _NAMED_TOKENS}
-    texts = {
-        name: cast("Wire", value).get("content") if isinstance(value, dict) else value for name, value in values.items()
-    }
-    return {name: text for name, text in texts.items() if isinstance(text, str)}
-
-
-def _config(path: Path) -> dict[str, Any]:
-    """Return a JSON object's fields; none where there is no such file."""
-    if not path.is_file():
-        return {}
     try:
-        value: Any = json.loads(_read(path, MAX_CONFIG_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is not JSON: {one_line(str(error))}") from error
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        if "sources" in request:
+            templates |= {name: compiled(source) for name, source in request["sources"].items()}
+            return DONE, b""
+        text = templates[request["template"]].render(request["values"]).encode("utf-8", "surrogatepass")
+    except MemoryError:  # the process has had its share
+        raise
+    except Exception as error:  # noqa: BLE001 - a template is foreign code: it may raise anything
+        return REFUSED, f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:FREE_BYTES]
+    if len(text) > FREE_BYTES + MAX_GROWTH * size:
+        return REFUSED, f"a prompt of {len(text):,} bytes from {size:,}".encode()
+    return DONE, text
 
 
-def _read(path: Path, limit: int) -> str:
-    try:
-        if path.stat().st_size > limit:
-            raise ConfigurationError(f"{path} is longer than {limit:,} bytes")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+def compiled(source: str) -> jinja2.Template:
+    """Compile a template in the environment of transformers. Raises jinja2.TemplateError."""
+    env = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
+    env.filters["tojson"] = _to_json
+    return env.from_string(source, {"raise_exception": _refuse, "strftime_now": _now})
 
 
-def _variables(options: Wire) -> dict[str, Any]:
-    """Return what ``chat_template_kwargs`` gives a template; names with a meaning of their own are the server's."""
-    given: dict[str, Any] = options.get("chat_template_kwargs") or {}
-    if options.keys() - {"chat_template_kwargs", "add_generation_prompt"} or given.keys() & _OWN_NAMES:
-        raise Unrenderable("template options that only the server knows")
-    return {name: value for name, value in given.items() if value is not None and value != "auto"}
-
-
-class _Clock(Extension):
-    """The ``generation`` tag of transformers, which only marks text; and the look at the clock in every loop."""
+class _Generation(Extension):
+    """The ``generation`` tag of transformers, which only marks text."""
 
     tags = {"generation"}  # noqa: RUF012 - jinja2's way
 
@@ -164,16 +93,6 @@ class _Clock(Extension):
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         return nodes.CallBlock(self.call_method("_same"), [], [], body).set_lineno(line)
-
-    def tick(self) -> nodes.Stmt:
-        """Return the statement that looks at the clock: an attribute, since calls are dear in the sandbox."""
-        return nodes.ExprStmt(self.attr("look"))
-
-    @property
-    def look(self) -> None:
-        """Raise `TemplateTooSlow` once the time is over."""
-        if time.monotonic() > _deadline.get():
-            raise TemplateTooSlow(f"the template did not end in {RENDER_SECONDS:g} s")
 
     def _same(self, caller: Any) -> str:  # noqa: ANN401 - a jinja2 macro
         return caller()
@@ -185,18 +104,6 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if type(obj) is dict and attribute not in _DICT_NAMES and attribute in obj:
             return cast("dict[str, Any]", obj)[attribute]
         return super().getattr(obj, attribute)
-
-
-def _compiled(source: str) -> jinja2.Template:
-    """Compile a template in the environment of transformers, a look at the clock in every loop."""
-    env = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[_Clock, loopcontrols])
-    env.filters["tojson"] = _to_json
-    tree = env.parse(source)
-    clock = next(extension for extension in env.iter_extensions() if isinstance(extension, _Clock))
-    for loop in list(tree.find_all(nodes.For)):
-        loop.body.insert(0, clock.tick().set_lineno(loop.lineno))
-    names = env.make_globals({"raise_exception": _refuse, "strftime_now": _now})
-    return env.template_class.from_code(env, env.compile(tree), names)
 
 
 def _to_json(
@@ -215,3 +122,7 @@ def _refuse(message: str) -> str:
 
 def _now(format: str) -> str:
     return datetime.now().strftime(format)  # noqa: DTZ005 - the server's wall clock, as transformers
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))

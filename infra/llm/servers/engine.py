@@ -11,7 +11,7 @@ _ABILITIES = Abilities(tools=True, parallel_calls=True, json_schema=True, cached
 
 
 def find(probe: Probe, settings: Settings, model: str) -> Backend:
-    """Ask the engine for its model and window; ``model`` does not matter: it has one."""
+    """Ask the engine for its model and window; see `infra.llm.servers`. ``model`` does not matter: it has one."""
     del model
     served = probe.get(f"{probe.base_url}/models", Listing).data[0]
     ours = settings.engine.context_window

@@ -45,18 +45,7 @@ class _Props(BaseModel):
 
 
 def find(probe: Probe, settings: Settings, model: str) -> Backend:
-    """Ask llama.cpp's server for its model, the window of a slot, and what its template can do.
-
-    Args:
-        probe: the server.
-        settings: the model wanted, and the longest window.
-        model: a model asked for in place of the settings'; empty: theirs.
-
-    Raises:
-        BackendUnavailable: it is not there, or still loading.
-        BackendError: it does not answer as llama.cpp's server does.
-        ConfigurationError: the model is not served.
-    """
+    """Ask llama.cpp's server for its model, a slot's window and what its template can do; see `infra.llm.servers`."""
     ours = settings.llamacpp
     models = probe.get(f"{probe.base_url}/models", _Models).data
     loaded = [entry.id for entry in models if entry.status is None or entry.status.value == "loaded"]

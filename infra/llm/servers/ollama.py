@@ -5,8 +5,9 @@ https://github.com/ollama/ollama/pull/11331); ``/api/tags`` (models installed); 
 ``parameters``, ``model_info``). Source: https://docs.ollama.com/openapi.yaml and the recorded exchanges in
 ``tests/recorded``.
 
-A prompt longer than the window is cut without a word, so the window must be known before. A model in memory has the one
-that ``/api/ps`` says. One that is not gets, when a call loads it, the ``num_ctx`` of its Modelfile; else what
+A prompt longer than the window is cut without a word, so the window must be known before; as a model may be loaded anew
+with another one at any call, it is asked for again after each reply (`infra.llm.live_window`). A model in memory has
+the one that ``/api/ps`` says. One that is not gets, when a call loads it, the ``num_ctx`` of its Modelfile; else what
 OLLAMA_CONTEXT_LENGTH says, which nobody outside can ask for; else a default by GPU memory, 4,096 tokens below 24 GiB,
 32,768 below 48, 262,144 above since version 0.15.5, 4,096 since 0.6.7, 2,048 before
 (https://docs.ollama.com/context-length; the order of precedence: https://github.com/ollama/ollama/issues/18229). The
@@ -18,17 +19,20 @@ passes on to another machine (``remote_host``, names that end in ``cloud``) are 
 
 import re
 from dataclasses import dataclass
+from functools import partial
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from infra.errors import ConfigurationError
 from infra.llm.endpoint import Abilities, Backend
+from infra.llm.live_window import Source
 from infra.llm.servers.common import MAX_NAMED, Version, not_served
 from infra.llm.servers.probe import Probe
 from infra.settings import Settings
 
 DEFAULT_WINDOW, OLD_WINDOW = 4_096, 2_048
 OPTION = "Ollama's OLLAMA_CONTEXT_LENGTH, or num_ctx of the model,"
+_SETTING = "DOCMIND_OLLAMA__CONTEXT_WINDOW"
 _SCHEMAS_SINCE, _WINDOW_SINCE = (0, 5, 0), (0, 6, 7)
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d{1,9})\s*$", re.MULTILINE)
 _VERSION = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
@@ -73,17 +77,10 @@ class _Window:
 
 
 def find(probe: Probe, settings: Settings, model: str) -> Backend:
-    """Ask Ollama for a model and its real window.
+    """Ask Ollama for a model and its real window; see `infra.llm.servers`.
 
-    Args:
-        probe: the server.
-        settings: the model wanted, and the longest window.
-        model: a model asked for in place of the settings'; empty: theirs, else the one that is loaded, else the only
-            one installed.
-
-    Raises:
-        BackendError: it does not answer as Ollama does.
-        ConfigurationError: the model is not installed, runs elsewhere, or must be named.
+    Where no model is named it is the one that is loaded, else the only one installed. One that runs elsewhere is a
+    ConfigurationError.
     """
     version = probe.get(f"{probe.root_url}/api/version", Version).version
     number = _number(version)
@@ -108,6 +105,24 @@ def find(probe: Probe, settings: Settings, model: str) -> Backend:
         window_option=OPTION if window.tokens < ours else "",
         provisional=window.provisional,
     )
+
+
+def window_source(backend: Backend, settings: Settings) -> Source:
+    """Return where Ollama says with which window a model is in memory now."""
+    read = partial(_told, backend.model)
+    ours = settings.ollama.context_window
+    return Source(f"{backend.root_url}/api/ps", read, OPTION, ours, _SETTING, settings.calls.connect_seconds)
+
+
+def _told(name: str, answer: bytes) -> int | None:
+    try:
+        return _in_memory(name, _Entries.model_validate_json(answer).models)
+    except ValidationError:
+        return None
+
+
+def _in_memory(name: str, loaded: list[_Entry]) -> int | None:
+    return next((entry.context_length for entry in loaded if entry.name == name and entry.context_length), None)
 
 
 def _pick(probe: Probe, configured: str, asked: str, known: tuple[list[_Entry], list[_Entry]]) -> tuple[str, _Shown]:
@@ -146,15 +161,15 @@ def _shown(probe: Probe, name: str) -> _Shown:
 
 def _window(name: str, loaded: list[_Entry], shown: _Shown, default: int) -> _Window:
     """Return the window that the next call will have, as far as it can be known."""
-    in_memory = next((entry for entry in loaded if entry.name == name), None)
-    if in_memory is not None and in_memory.context_length:
-        return _Window(in_memory.context_length)
+    in_memory = any(entry.name == name for entry in loaded)
+    if told := _in_memory(name, loaded):
+        return _Window(told)
     configured = _NUM_CTX.search(shown.parameters)
     tokens = int(configured[1]) if configured else default
     tokens = max(1, min(tokens, shown.longest or tokens))
     why = "does not say its window" if in_memory else "is not loaded yet"
     note = "" if configured else f"{name} {why}: {tokens:,} tokens are assumed; {OPTION} sets more"
-    return _Window(tokens, provisional=in_memory is None, note=note)
+    return _Window(tokens, provisional=not in_memory, note=note)
 
 
 def _number(version: str) -> tuple[int, int, int] | None:

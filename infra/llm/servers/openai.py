@@ -38,17 +38,7 @@ class _Counted(BaseModel):
 
 
 def find(probe: Probe, settings: Settings, model: str) -> Backend:
-    """Ask a server for its model and window, and whether it counts tokens.
-
-    Args:
-        probe: the server.
-        settings: the model wanted, and the longest window.
-        model: a model asked for in place of the settings'; empty: theirs.
-
-    Raises:
-        BackendError: it does not answer as an OpenAI API does.
-        ConfigurationError: the model is not served, or the tokenizer's folder holds none.
-    """
+    """Ask a server for its model and window, and whether it counts tokens; see `infra.llm.servers`."""
     ours = settings.openai
     listing = probe.get(f"{probe.base_url}/models", Listing)
     studio = probe.told(f"{probe.root_url}/api/v0/models", _LmStudio)

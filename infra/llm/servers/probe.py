@@ -2,8 +2,8 @@
 
 Gives `Probe`, one server and one deadline for all that is asked of it. What comes back is checked against a pydantic
 type; everything else is a `BackendError` of one line that names the setting that helps. No other address is contacted:
-redirects are not followed, proxies of the environment not used (`infra.llm.endpoint.open_clients`), and nothing is
-decompressed.
+redirects are not followed, proxies of the environment not used (`infra.llm.endpoint.open_clients`). That time is kept
+and nothing is decompressed is seen to by `infra.llm.bounds`.
 """
 
 import time
@@ -14,9 +14,10 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from infra.errors import BackendError, BackendUnavailable
+from infra.llm.bounds import TOTAL
 from infra.llm.endpoint import Clients
 from infra.settings import BackendKind
-from infra.text.shown import one_line
+from infra.text.plain import short_line
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -87,11 +88,11 @@ class Probe:
         except httpx2.HTTPStatusError as error:
             raise self._refusal(url, error.response.status_code) from error
         except httpx2.HTTPError as error:
-            said = one_line(f"{type(error).__name__}: {error}")
+            said = short_line(f"{type(error).__name__}: {error}")
             help_ = f"start the server, set {self.setting('BASE_URL')}, or use DOCMIND_BACKEND=engine"
             raise BackendUnavailable(f"no model server answers at {url} ({said}); {help_}") from error
         except ValidationError as error:
-            said = one_line(error.errors()[0]["msg"])
+            said = short_line(error.errors()[0]["msg"])
             what = "what an OpenAI API would not" if url.startswith(f"{self.base_url}/") else "what it should not"
             raise BackendError(f"{url} answered {what} ({said}); {self._check}") from error
 
@@ -107,18 +108,17 @@ class Probe:
         return f"check {self.setting('BASE_URL')} (it ends in /v1)"
 
     def _read(self, method: str, url: str, body: Mapping[str, Any] | None) -> bytes:
-        headers = self._clients.headers | {"Accept-Encoding": "identity"}
-        read = bytearray()
-        with self._clients.blocking.stream(method, url, json=body, headers=headers, timeout=self._left()) as response:
+        left, headers = self._left(), self._clients.headers
+        own = {TOTAL: left}
+        with self._clients.blocking.stream(
+            method, url, json=body, headers=headers, timeout=left, extensions=own
+        ) as response:
             response.raise_for_status()
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise httpx2.ReadError("the answer is compressed, which nobody asked for", request=response.request)
+            read = bytearray()
             for piece in response.iter_bytes():
                 read += piece
                 if len(read) > MAX_BYTES:
                     raise httpx2.ReadError("the answer is too long", request=response.request)
-                if self._clock() > self._deadline:
-                    raise httpx2.ReadTimeout("the answer is too slow", request=response.request)
         return bytes(read)
 
     def _left(self) -> float:

@@ -27,17 +27,7 @@ _MAX_REF_BYTES = 64
 
 
 def find(probe: Probe, settings: Settings, model: str) -> Backend:
-    """Ask a vLLM server for its model, window and version.
-
-    Args:
-        probe: the server.
-        settings: the model wanted, and the longest window.
-        model: a model asked for in place of the settings'; empty: theirs.
-
-    Raises:
-        BackendError: it does not answer as vLLM does.
-        ConfigurationError: the model is not served, or the tokenizer's folder holds none.
-    """
+    """Ask a vLLM server for its model, window and version; see `infra.llm.servers`."""
     ours = settings.vllm
     listing = probe.get(f"{probe.base_url}/models", Listing)
     version = probe.told(f"{probe.root_url}/version", Version)

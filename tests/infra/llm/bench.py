@@ -9,9 +9,9 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, SecretStr
 from tenacity import wait_none
 
-from infra.llm.account import Desk
 from infra.llm.backends import Backend, GuardedChat, Retries, Transports, build_desk
 from infra.llm.budget import Budget, Limits, Spent
+from infra.llm.desk import Desk
 from infra.llm.guard import Next
 from infra.llm.ledger import Call, Ledger, Scope
 from infra.settings import load_settings

@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 
 from infra.llm.endpoint import Transports
+from infra.llm.network import PerLoop
 
 WORDS = ("one", " two", " three")
 OTHER_BYTES = b'{"padding": "' + b"x" * (10 * 2**20) + b'"}'
@@ -50,7 +51,7 @@ class Faulty:
     @property
     def transports(self) -> Transports:
         """The network, but for refused connections, which are made where nobody listens."""
-        return Transports(_Door(self), _AsyncDoor(self))
+        return Transports(None, _Door(self))
 
     def directed(self, request: httpx2.Request) -> httpx2.Request:
         """Send a request that is to be refused to a port where nobody listens."""
@@ -92,20 +93,10 @@ class Faulty:
         return script[number] if number < len(script) else None
 
 
-class _Door(httpx2.BaseTransport):
+class _Door(httpx2.AsyncBaseTransport):
     def __init__(self, server: Faulty) -> None:
-        self._server, self._network = server, httpx2.HTTPTransport(trust_env=False)
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        return self._network.handle_request(self._server.directed(request))
-
-    def close(self) -> None:
-        self._network.close()
-
-
-class _AsyncDoor(httpx2.AsyncBaseTransport):
-    def __init__(self, server: Faulty) -> None:
-        self._server, self._network = server, httpx2.AsyncHTTPTransport(trust_env=False)
+        self._server = server
+        self._network = PerLoop(lambda: httpx2.AsyncHTTPTransport(trust_env=False))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         return await self._network.handle_async_request(self._server.directed(request))
@@ -123,6 +114,26 @@ def _status(code: int, headers: str = "") -> Fault:
         message = {"error": {"message": f"fault {code}", "type": "e", "param": None, "code": code}}
         _say(wire, code, json.dumps(message).encode(), headers=headers)
         return False
+
+    return fail
+
+
+def _packed(code: int) -> Fault:
+    """Refuse with a body that says it is compressed, and is not."""
+
+    def fail(wire: Any, streamed: bool, over: Event) -> bool:
+        _say(wire, code, b"\x1f\x8bnonsense", headers="Content-Encoding: gzip\r\n")
+        return False
+
+    return fail
+
+
+def _cut(code: int) -> Fault:
+    """Refuse with a body that breaks off."""
+
+    def fail(wire: Any, streamed: bool, over: Event) -> bool:
+        wire.write(f"HTTP/1.1 {code} Said\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{{".encode())
+        return True
 
     return fail
 
@@ -167,6 +178,14 @@ def _drip(wire: Any, streamed: bool, over: Event) -> bool:
     return True
 
 
+def _trickle(wire: Any, streamed: bool, over: Event) -> bool:
+    """Send a head that has no end, byte by byte."""
+    wire.write(b"HTTP/1.1 200 OK\r\nX-Padding: ")
+    while not over.wait(0.03):
+        wire.write(b"x")
+    return True
+
+
 def _error_event(wire: Any, streamed: bool, over: Event) -> bool:
     if not streamed:
         return _status(500)(wire, streamed, over)
@@ -183,6 +202,7 @@ PASSING: dict[str, tuple[Fault, str]] = {
     "no first word": (_no_word, "timeout"),
     "stall in the middle": (_stall, "timeout"),
     "drip": (_drip, "timeout"),
+    "trickled head": (_trickle, "timeout"),
     "cut in the middle": (_half, "broken"),
     "error event": (_error_event, "broken or status"),
     "408": (_status(408), "status"),
@@ -190,12 +210,16 @@ PASSING: dict[str, tuple[Fault, str]] = {
     "500": (_status(500), "status"),
     "502": (_status(502), "status"),
     "503": (_status(503), "status"),
+    "503, compressed": (_packed(503), "status"),
+    "503, cut off": (_cut(503), "status"),
 }
 LASTING: dict[str, tuple[Fault, str]] = {
     "400": (_status(400), "status"),
     "401": (_status(401), "status"),
     "404": (_status(404), "status"),
     "422": (_status(422), "status"),
+    "400, compressed": (_packed(400), "status"),
+    "400, cut off": (_cut(400), "status"),
     "wrong content type": (_body(b"<html>Welcome to nginx</html>", "text/html"), "unreadable"),
     "10 MB": (_body(OTHER_BYTES), "unreadable"),
     "compressed": (_body(b"\x1f\x8b", headers="Content-Encoding: gzip\r\n"), "unreadable"),

@@ -150,7 +150,7 @@ async def test_after_one_repair_it_is_unreadable() -> None:
 
 async def test_a_monstrous_reply_is_not_shown_back() -> None:
     _, sent = await choose("x" * 500_000, GOOD)
-    assert "longer than 400,000 characters" in sent[1]["messages"][3]["content"]
+    assert "longer than 200,000 characters" in sent[1]["messages"][3]["content"]
     assert len(sent[1]["messages"][2]["content"]) <= 1_000
 
 

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from infra.errors import BackendError, BackendUnavailable, ConfigurationError
-from infra.llm.backends import Backend, Retries, build_budget, build_chat, choose
+from infra.llm.backends import Backend, Retries, build_budget, build_desk, chat_over, choose
 from infra.llm.endpoint import Abilities, Transports
 from infra.llm.ledger import Ledger, Scope
 from infra.settings import Settings, load_settings
@@ -115,9 +115,9 @@ FAULTS = {
         Said(error=httpx2.ConnectError("refused")),
         f"no model server answers at {URL}/models (ConnectError: refused); {HELP}",
     ),
-    "silence": (
-        Said(error=httpx2.ReadTimeout("silence")),
-        f"no model server answers at {URL}/models (ReadTimeout: silence); {HELP}",
+    "reset": (
+        Said(error=httpx2.ReadError("reset")),
+        f"no model server answers at {URL}/models (ReadError: reset); {HELP}",
     ),
     "500": (Said(status=500), f"{URL}/models answered 500; {CHECK}"),
     "401": (Said(status=401), f"{URL}/models answered 401; set DOCMIND_VLLM__API_KEY"),
@@ -181,13 +181,17 @@ def test_an_answer_that_drips_is_given_up() -> None:
             return httpx2.Response(200, stream=Drip())
 
     slow = Slow(Said())
-    with pytest.raises(BackendUnavailable, match=r"\(ReadTimeout: the answer is too slow\)"):
+    with pytest.raises(BackendUnavailable, match=r"\(OutOfTime: not done after 0\.05 s\)"):
         choose(load_settings(calls={"connect_seconds": 0.05}), engine(), name="vllm", server=Transports(slow, slow))
 
 
 def test_an_answer_that_is_compressed_is_not_unpacked() -> None:
-    packed = Answers(Said(), {"content-encoding": "gzip"})
-    with pytest.raises(BackendUnavailable, match=r"\(ReadError: the answer is compressed, which nobody asked for\)"):
+    class Packed(Answers):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            return httpx2.Response(200, content=iter([b"\x1f"]), headers={"content-encoding": "gzip"})
+
+    packed = Packed(Said())
+    with pytest.raises(BackendUnavailable, match=r"\(NotAReply: a compressed answer:"):
         choose(settings("vllm"), engine(), server=Transports(packed, packed))
 
 
@@ -200,7 +204,7 @@ def test_no_server_at_all_is_found_out_at_once() -> None:
 
 def test_the_engine_needs_its_transports() -> None:
     with pytest.raises(ConfigurationError, match="the embedded engine runs in process and needs its transports"):
-        build_chat(ENGINE, settings("engine"), Ledger(), build_budget(settings("engine")))
+        build_desk(ENGINE, settings("engine"), Ledger(), build_budget(settings("engine")))
 
 
 async def test_a_built_model_talks_to_its_backend_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +213,7 @@ async def test_a_built_model_talks_to_its_backend_only(monkeypatch: pytest.Monke
     monkeypatch.setenv("OPENAI_API_KEY", "somebody's")
     server = ScriptedServer(["fine"], model="docmind-extractive")
     ledger, budget = Ledger(), build_budget(settings("engine"))
-    chat = build_chat(ENGINE, settings("engine"), ledger, budget, server.transports, Retries(tries=1))
+    chat = chat_over(build_desk(ENGINE, settings("engine"), ledger, budget, server.transports), settings("engine"))
     assert (await chat.scoped(Scope("q", "t", "router")).ainvoke("hello")).text == "fine"
     assert {seen.headers["host"] for seen in server.requests} == {"engine.invalid"}
     assert {seen.headers["authorization"] for seen in server.requests} == {"Bearer none"}
@@ -220,13 +224,9 @@ async def test_a_built_model_talks_to_its_backend_only(monkeypatch: pytest.Monke
 async def test_a_built_model_without_transports_uses_the_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
-    chat = build_chat(
-        Backend("vllm", "m", "vllm", 8_192, url),
-        settings("vllm"),
-        Ledger(),
-        build_budget(settings("vllm")),
-        retries=Retries(tries=1),
-    )
+    chosen = settings("vllm")
+    backend, once = Backend("vllm", "m", "vllm", 8_192, url), Retries(tries=1)
+    chat = chat_over(build_desk(backend, chosen, Ledger(), build_budget(chosen), retries=once), chosen)
     async with chat:
         with pytest.raises(BackendUnavailable, match=f"^vllm at {url} cannot be reached "):
             await chat.ainvoke("q")

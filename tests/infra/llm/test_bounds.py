@@ -9,6 +9,7 @@ import pytest
 from infra.llm.bounds import (
     MAX_EVENT_BYTES,
     MAX_JSON_BYTES,
+    TOTAL,
     NotAReply,
     OutOfTime,
     bounded_awaiting,
@@ -56,13 +57,20 @@ class Server(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             yield piece
 
 
-async def get(server: Server, url: str = CHAT, *, blocking: bool, calls: CallSettings = CALLS) -> httpx2.Response:
+async def get(
+    server: Server,
+    url: str = CHAT,
+    *,
+    blocking: bool,
+    calls: CallSettings = CALLS,
+    own: dict[str, float] | None = None,
+) -> httpx2.Response:
     timeout = timeout_of(calls, streamed=True)
     if blocking:
         with httpx2.Client(transport=bounded_blocking(server, calls), timeout=timeout) as client:
-            return client.post(url)
+            return client.post(url, extensions=own)
     async with httpx2.AsyncClient(transport=bounded_awaiting(server, calls), timeout=timeout) as client:
-        return await client.post(url)
+        return await client.post(url, extensions=own)
 
 
 both = pytest.mark.parametrize("blocking", [True, False])
@@ -105,6 +113,38 @@ async def test_what_cannot_be_a_chat_completion_is_said_with_its_first_bytes(
 async def test_only_chat_completions_that_worked_must_be_of_the_right_type(blocking: bool) -> None:
     assert (await get(Server(b"x", content_type="text/html"), MODELS, blocking=blocking)).text == "x"
     assert (await get(Server(b"x", status=502, content_type="text/html"), blocking=blocking)).text == "x"
+
+
+@both
+@pytest.mark.parametrize(
+    ("server", "text"),
+    [
+        (Server(b"\x1f\x8bno gzip", status=503, content_type="application/json", content_encoding="gzip"), ""),
+        (Server(b"no br", status=400, content_encoding="br"), ""),
+        (Server(b"{", httpx2.ReadError("reset"), status=400), "{"),
+        (Server(b"{", httpx2.RemoteProtocolError("no chunk"), status=503), "{"),
+        (Server(b"{", httpx2.ReadTimeout("silence"), status=429), "{"),
+        (Server(b"{", TimeoutError(), status=500), "{"),
+        (Server(b"{", status=404, content_length=str(MAX_JSON_BYTES + 1)), "{"),
+    ],
+)
+async def test_a_refusal_keeps_its_status_whatever_its_body_is(server: Server, text: str, blocking: bool) -> None:
+    reply = await get(server, blocking=blocking)
+    assert (reply.status_code, reply.text) == (server._status, text)
+    assert "content-encoding" not in reply.headers
+
+
+@both
+async def test_the_body_of_a_refusal_is_cut_at_its_cap(blocking: bool) -> None:
+    piece = b"x" * 2**20
+    reply = await get(Server(*[piece] * 20, status=500, content_type="text/plain"), blocking=blocking)
+    assert (reply.status_code, len(reply.content)) == (500, MAX_JSON_BYTES)
+
+
+@both
+async def test_a_request_may_have_a_total_of_its_own(blocking: bool) -> None:
+    with pytest.raises(OutOfTime, match="not done after 0 s"):
+        await get(Server(b"x", content_type="text/event-stream"), blocking=blocking, own={TOTAL: 1e-9})
 
 
 @both
@@ -172,3 +212,11 @@ def test_a_stream_waits_for_the_longer_silence_and_a_whole_reply_for_the_total()
     streamed, whole = timeout_of(CALLS, streamed=True), timeout_of(CALLS, streamed=False)
     assert (streamed.read, streamed.connect, whole.read, whole.connect) == (30, 2, 90, 2)
     assert timeout_of(CallSettings(total_seconds=5), streamed=True).read == 5
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_connection_of_our_own_is_given_up_before_the_server_looks_late(streamed: bool) -> None:
+    for calls in (CALLS, CallSettings(), CallSettings(total_seconds=5), CallSettings(stall_seconds=900)):
+        pool = timeout_of(calls, streamed=streamed).pool
+        assert pool is not None
+        assert pool < min(calls.first_token_seconds, calls.total_seconds)

@@ -118,6 +118,23 @@ def test_a_forgotten_question_starts_anew_and_its_late_settlement_is_dropped() -
     assert budget.spent("q") == Spent(0, 0, 0)
 
 
+def test_a_late_settlement_does_not_touch_a_new_question_of_the_same_name() -> None:
+    budget = Budget(Limits(agent_tokens=100, question_tokens=100, thread_tokens=200))
+    scope = of("q", thread="t")
+    late = budget.reserve(scope, 100)
+    budget.forget("q")
+    held = budget.reserve(scope, 100)
+    budget.settle(late, 40)
+    assert budget.spent("q") == Spent(0, 100, 1)
+    with pytest.raises(BudgetExceeded):
+        budget.reserve(scope, 1)
+    budget.settle(held, 90)
+    assert budget.spent("q") == Spent(90, 0, 1)
+    with pytest.raises(BudgetExceeded) as refused:
+        budget.reserve(of("r", thread="t"), 71)
+    assert refused.value.available == 70  # the thread goes on: it paid for both
+
+
 def test_a_question_with_an_open_call_is_never_evicted() -> None:
     budget = Budget(Limits(question_tokens=100, question_calls=10), max_accounts=2)
     held = budget.reserve(of("open"), 10)

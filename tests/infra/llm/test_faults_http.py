@@ -158,7 +158,7 @@ def _patience(fault: str, way: str) -> str:
     """
     if KINDS[fault] != "timeout":
         return ""
-    if "tools" in way or (fault == "drip" and way in ("invoke", "stream")):
+    if "tools" in way or (fault in ("drip", "trickled head") and way in ("invoke", "stream")):
         return f"not done after {TOTAL:g} s"
     return f"{'silent for' if fault == 'stall in the middle' else 'no word within'} {SECONDS:g} s"
 

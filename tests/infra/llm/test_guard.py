@@ -50,6 +50,7 @@ async def test_a_call_leaves_one_whole_ledger_entry() -> None:
             counted_tokens=6,
             started=b.call.started,
             first_token_seconds=b.call.first_token_seconds,
+            engine="vllm",
         )
     ]
     assert 0 < b.call.seconds < 5
@@ -177,13 +178,31 @@ async def test_calls_outside_any_question_are_each_their_own() -> None:
     assert len(b.server.chats) == 2
 
 
-async def test_what_the_guard_could_not_count_is_refused() -> None:
+@pytest.mark.parametrize("way", ["ainvoke", "invoke"])
+@pytest.mark.parametrize("key", ["functions", "prediction", "web_search_options", "model", "extra_query", "anything"])
+async def test_an_option_that_the_guard_does_not_know_is_refused(key: str, way: str) -> None:
     b = bench()
-    with pytest.raises(
-        ValueError, match=r"extra_body may not carry max_tokens, messages: the guard could not count it"
-    ):
-        await b.chat.bind(extra_body={"messages": [], "max_tokens": 9}).ainvoke("q")
+    asked: Any = b.chat.bind(**{key: "x"})
+    with pytest.raises(ValueError, match=rf"^the guard could not count a call with {key}; it takes .*max_tokens"):
+        await (asked.ainvoke("q") if way == "ainvoke" else blocking(lambda: asked.invoke("q")))
     assert b.server.requests == []
+
+
+SMUGGLED = [
+    *("messages", "model", "tools", "functions", "n", "best_of", "max_tokens", "max_completion_tokens", "stream"),
+    *("prompt", "documents", "echo", "chat_template", "chat_template_kwargs", "mm_processor_kwargs", "anything"),
+    *("add_special_tokens", "add_generation_prompt", "continue_final_message", "truncate_prompt_tokens"),
+]
+
+
+@pytest.mark.parametrize("key", SMUGGLED)
+async def test_what_changes_a_prompt_or_a_reply_unseen_is_refused(key: str) -> None:
+    b = bench()
+    with pytest.raises(ValueError, match=rf"a call with extra_body\.{key}; it takes") as refused:
+        await b.chat.bind(extra_body={key: 1, "top_k": 1}).ainvoke("q")
+    assert "\n" not in str(refused.value)
+    assert b.server.requests == []
+    assert (b.call.outcome, b.call.tries, b.spent.calls) == ("failed", 0, 0)
 
 
 async def test_a_lone_surrogate_is_sent_as_a_question_mark() -> None:

@@ -16,7 +16,7 @@ from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.errors import BudgetExceeded
 from infra.llm.ask import Asker
-from infra.llm.backends import GuardedChat, Transports, build_budget, build_chat, choose
+from infra.llm.backends import GuardedChat, Transports, build_budget, build_desk, chat_over, choose
 from infra.llm.ledger import Ledger, Scope
 from infra.llm.prompt import parse, render
 from infra.settings import load_settings
@@ -51,7 +51,7 @@ def build(window: int = 32_768) -> tuple[GuardedChat, Recording, Ledger]:
     wire = Recording(Engine(chosen.engine))
     transports = Transports(wire, wire)
     ledger = Ledger()
-    chat = build_chat(choose(chosen, transports), chosen, ledger, build_budget(chosen), transports)
+    chat = chat_over(build_desk(choose(chosen, transports), chosen, ledger, build_budget(chosen), transports), chosen)
     return chat.scoped(SCOPE), wire, ledger
 
 

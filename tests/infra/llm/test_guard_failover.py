@@ -10,15 +10,16 @@ from tenacity import RetryCallState
 from tenacity.wait import wait_base
 
 from infra.errors import BackendError, BackendUnavailable, BudgetExceeded
-from infra.llm.account import Retries
 from infra.llm.breaker import LeftAlone, Sign
+from infra.llm.desk import Retries
 from infra.llm.guard import GuardedChat
 from infra.llm.ledger import Call, Ledger, Remark, Scope
 from infra.text.blocks import block
 from tests.fakes import Said, Script, ScriptedServer
-from tests.infra.llm.bench import BACKEND, SCOPE, chat_of, desk, drain, limits, look
+from tests.infra.llm.bench import BACKEND, SCOPE, blocking, chat_of, desk, drain, limits, look
 
 DOWN = Said(error=httpx2.ConnectError("refused"))
+SLOW = Said(error=httpx2.ReadTimeout(""))
 HTML = Said(body=b"<html>", content_type="text/html")
 
 
@@ -60,18 +61,21 @@ def pair(first: Script | ScriptedServer, second: Script, *, window: int = 32_768
 WAYS: dict[str, Callable[[GuardedChat], Awaitable[Any]]] = {
     "ainvoke": lambda chat: chat.ainvoke("q"),
     "astream": lambda chat: drain(chat.astream("q")),
+    "invoke": lambda chat: blocking(lambda: chat.invoke("q")),  # where a loop runs, too
+    "stream": lambda chat: drain(chat.stream("q")),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     "fault",
-    [DOWN, Said(error=httpx2.ReadTimeout("")), Said("a b", breaks_after=1), Said("oops", status=500), Said(status=503)],
+    [DOWN, Said("a b", breaks_after=1), Said("oops", status=500), Said(status=503)],
     ids=lambda said: f"{said.error} {said.status}",
 )
 async def test_where_a_server_stays_down_the_next_one_answers(fault: Said, way: str) -> None:
     p = pair([fault] * 3, ["fine"])
-    assert (await WAYS[way](p.chat)).text == "fine"
+    reply = await WAYS[way](p.chat)
+    assert (reply.text, reply.response_metadata["backend"]) == ("fine", "llamacpp")
     assert [(c.backend, c.model, c.outcome, c.tries) for c in p.calls] == [
         ("vllm", "scripted", "failed", 3),
         ("llamacpp", "small", "ok", 1),
@@ -81,6 +85,27 @@ async def test_where_a_server_stays_down_the_next_one_answers(fault: Said, way: 
     assert (remark.scope, remark.kind) == (SCOPE, "failover")
     assert remark.detail.startswith("vllm → llamacpp: vllm at http://127.0.0.1:8000/v1 ")
     assert remark.detail.isprintable()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_server_that_lets_its_time_pass_is_asked_once_where_another_stands_behind_it(
+    way: str,
+) -> None:
+    p = pair([SLOW], ["fine"])
+    assert (await WAYS[way](p.chat)).text == "fine"
+    assert [(c.backend, c.tries) for c in p.calls] == [("vllm", 1), ("llamacpp", 1)]
+    assert p.calls[0].attempts[0].failure == "timeout"
+
+
+async def test_a_count_that_takes_too_long_goes_on_at_once_as_well() -> None:
+    p = pair(ScriptedServer([], counts=[SLOW]), ["fine"])
+    assert (await p.chat.ainvoke("q")).text == "fine"
+    assert [seen.path for seen in p.first.requests] == ["/tokenize"]
+
+
+async def test_a_server_that_stands_alone_is_asked_again_though_it_let_its_time_pass() -> None:
+    server = ScriptedServer([SLOW, SLOW, "late"])
+    assert (await chat_of(desk(server.transports)).ainvoke("q")).text == "late"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -187,14 +212,13 @@ async def test_text_is_counted_by_the_next_server_where_the_first_is_down() -> N
 async def test_a_call_that_cannot_be_counted_goes_on_to_the_next_server() -> None:
     p = pair(ScriptedServer([], counts=[DOWN] * 3), ["fine"])
     assert (await p.chat.ainvoke("q")).text == "fine"
-    assert [(c.outcome, c.tries) for c in p.calls] == [("failed", 0), ("ok", 1)]
+    assert [(c.outcome, c.tries, len(c.count_failures)) for c in p.calls] == [("failed", 0, 3), ("ok", 1, 0)]
 
 
-async def test_a_blocking_caller_is_told_instead() -> None:
-    p = pair([DOWN] * 3, ["never"])
-    with pytest.raises(BackendUnavailable, match="cannot be reached"):
-        p.chat.invoke("q")
-    assert p.opened == []
+def test_a_blocking_caller_without_a_loop_goes_on_as_well() -> None:
+    p = pair([DOWN] * 3, ["fine"])
+    assert p.chat.invoke("q").text == "fine"
+    assert [c.backend for c in p.calls] == ["vllm", "llamacpp"]
 
 
 async def test_a_dead_server_is_left_alone_and_its_calls_go_on_at_once() -> None:

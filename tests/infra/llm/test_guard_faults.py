@@ -1,21 +1,24 @@
 """The guard when the server fails: what is tried again, what is said, what is charged."""
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
+from langchain_core.messages import AIMessage
 from tenacity import RetryCallState, wait_fixed
 
 from infra.errors import BackendError, BackendUnavailable
-from infra.llm.account import CallAccount, Retries
-from infra.llm.backends import Backend, Transports, build_chat
+from infra.llm.account import CallAccount
+from infra.llm.backends import Backend, Transports, build_desk, chat_over
 from infra.llm.budget import Budget, Limits, Spent
+from infra.llm.desk import Retries
 from infra.llm.ledger import Ledger
 from infra.settings import BackendKind, load_settings
 from tests.fakes import URL, Said, ScriptedServer
-from tests.infra.llm.bench import SCOPE, WAYS, bench, chat_of, desk, say
+from tests.infra.llm.bench import SCOPE, WAYS, bench, chat_of, desk, look, say
 
 WHO = f"vllm at {URL}"
 PASSING = {
@@ -169,6 +172,7 @@ async def test_a_count_that_fails_is_tried_again_too(way: str) -> None:
     assert (await say(b, way)).strip() == "fine"
     assert b.server.paths == ["/tokenize"] * 3 + ["/v1/chat/completions"]
     assert (b.call.tries, b.call.counted_tokens) == (1, 5)
+    assert [(failed.failure, failed.status) for failed in b.call.count_failures] == [("status", 503)] * 2
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -179,6 +183,7 @@ async def test_a_call_that_cannot_be_counted_never_leaves(way: str) -> None:
         await say(b, way)
     assert b.server.chats == []
     assert (b.call.outcome, b.call.tries) == ("failed", 0)
+    assert [failed.failure for failed in b.call.count_failures] == ["unreachable"] * 3
 
 
 async def test_a_server_that_cannot_count_still_answers() -> None:
@@ -205,7 +210,7 @@ async def test_a_cancelled_call_is_settled_and_entered() -> None:
     ledger, budget = Ledger(), Budget(Limits(question_tokens=9_000, question_calls=9))
     stalling = Stalling()
     stalled = Transports(ScriptedServer(), stalling)
-    chat = build_chat(Backend("vllm", "m", "vllm", 8_192, URL), load_settings(), ledger, budget, stalled).scoped(SCOPE)
+    chat = chat_of(desk(stalled, ledger=ledger, budget=budget))
     task = asyncio.create_task(chat.ainvoke("q"))
     await stalling.reached.wait()
     task.cancel()
@@ -277,8 +282,17 @@ async def test_the_key_never_shows_in_an_error() -> None:
     server = ScriptedServer([Said("no", status=401)])
     backend = Backend("vllm", "scripted", "vllm", 8_192, URL)
     budget = Budget(Limits(question_tokens=9_000, question_calls=9))
-    chat = build_chat(backend, settings, Ledger(), budget, server.transports)
+    chat = chat_over(build_desk(backend, settings, Ledger(), budget, server.transports), settings)
     with pytest.raises(BackendError) as failed:
         await chat.ainvoke("q")
     assert "sekrit" not in f"{failed.value}{chat!r}"
     assert {seen.headers["authorization"] for seen in server.requests} == {"Bearer sekrit"}
+
+
+@pytest.mark.parametrize("role", ["user", "system", "narrator"])
+async def test_a_reply_is_the_models_whatever_role_the_server_gives_it(role: str) -> None:
+    body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": role, "content": "fine"}}]}
+    b = bench([Said(body=json.dumps(body).encode())])
+    reply = await b.vendor.bind_tools([look]).ainvoke("q")
+    assert isinstance(reply, AIMessage)
+    assert (reply.text, reply.tool_calls) == ("fine", [])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.llm import parse
-from infra.llm.parse import MAX_CHARS, Reading, accepted, readings
+from infra.llm.parse import MAX_CHARS, MAX_DEPTH, MAX_VALUES, Reading, accepted, readings
 
 ANSWER = {"kind": "lookup", "steps": [{"id": "q1"}]}
 TEXT = json.dumps(ANSWER)
@@ -134,6 +134,62 @@ def test_sizes_and_nesting_are_bounded() -> None:
     assert len(list(readings("{} " * 1_000))) <= 30
 
 
+def nested(depth: int) -> str:
+    return '{"a":' * depth + "1" + "}" * depth
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give the texts that were decoded as a whole."""
+    texts: list[str] = []
+
+    def whole(text: str, *, whole: bool = True, read: Any = parse._whole) -> Any:
+        texts.append(text)
+        return read(text, whole=whole)
+
+    monkeypatch.setattr(parse, "_whole", whole)
+    return texts
+
+
+def test_what_is_nested_too_deeply_is_not_looked_through_for_a_place_to_cut(tried: list[str]) -> None:
+    assert first(nested(MAX_DEPTH)) == json.loads(nested(MAX_DEPTH))
+    assert first(nested(MAX_DEPTH + 1)) is None
+    tried.clear()
+    assert first('{"a":[' * MAX_DEPTH + "1,") is None
+    assert len(tried) == 1
+
+
+def held(value: Any) -> int:
+    """Return how many values a value holds, itself among them."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(held, inner))
+
+
+def listing(values: int) -> str:
+    """Return an object that holds this many values, itself and its list among them."""
+    return json.dumps({"a": [1] * (values - 2)})
+
+
+def test_a_value_that_holds_too_much_is_not_read_and_nothing_after_it(tried: list[str]) -> None:
+    assert list(readings(listing(MAX_VALUES + 9)[:-2])) == []
+    assert len(tried) == 2
+    assert held(first(listing(MAX_VALUES))) == MAX_VALUES
+    assert list(readings(listing(MAX_VALUES + 1))) == []
+    assert [held(r.value) for r in readings(f"{TEXT} {listing(MAX_VALUES)} {TEXT}")] == [held(ANSWER)]
+    assert list(accepted(json.loads(listing(MAX_VALUES))))
+    assert list(accepted(json.loads(listing(MAX_VALUES + 1)))) == []
+
+
+@pytest.mark.parametrize("times", [1, 12, 24])
+@pytest.mark.parametrize("mark", ["", "<tool_call>", "```", "</think>"])
+@pytest.mark.parametrize("end", ["", "1]}", "1]}</tool_call>", "1]}```"])
+def test_all_readings_of_a_text_hold_a_bounded_number_of_values(times: int, mark: str, end: str) -> None:
+    one = f'{mark}{{"arguments":{{"a":[{"1," * (90_000 // times)}{end}'
+    two = f'{mark}{{"a":[{"1," * (9_000 // times)}{end}'
+    for text in (one * times, two * times):
+        assert sum(held(reading.value) for reading in readings(text)) <= MAX_VALUES
+
+
 def test_a_value_decoded_elsewhere_is_held_to_the_same_rules() -> None:
     deep: Any = {}
     for _ in range(800):
@@ -181,7 +237,7 @@ def test_the_work_on_a_hostile_text_grows_with_its_length_only(piece: str, monke
     decoder = CountingDecoder()
     monkeypatch.setattr(parse, "_DECODER", decoder)
     monkeypatch.setattr(parse, "_places_to_cut", places_to_cut)
-    for text in (piece * (MAX_CHARS // len(piece)), f"{piece}{' ' * 200_000}", f"{piece}{'a' * 200_000}"):
+    for text in (piece * (MAX_CHARS // len(piece)), f"{piece}{' ' * 190_000}", f"{piece}{'a' * 190_000}"):
         decoder.chars = 0
         walked.clear()
         found = list(readings(text))

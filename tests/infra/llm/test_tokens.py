@@ -117,9 +117,13 @@ def test_a_server_that_cannot_count_is_never_asked() -> None:
     assert server.requests == []
 
 
+NO_COUNTS = [b"true", b"-1", b"7.0", b"1e3", b"NaN", b"Infinity", b"null", b"1000000001", b"9" * 4_300, b"9" * 4_301]
+
+
 @pytest.mark.parametrize(
     "body",
-    [b"<html>hello</html>", b"[1]", b'{"count": "many"}', b'{"count": true}', b'{"count": -1}', b"[" * 100_000],
+    [b"<html>hello</html>", b"[1]", b'{"count": "many"}', b"[" * 100_000]
+    + [b'{"count": ' + value + b"}" for value in NO_COUNTS],
 )
 def test_an_answer_that_is_no_count_is_estimated_and_asked_again(body: bytes) -> None:
     server = ScriptedServer(counts=[Said(body=body)])

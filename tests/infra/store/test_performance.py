@@ -6,8 +6,10 @@ import sys
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from threading import Barrier, Event
+from threading import Barrier, Event, Thread
+from typing import Any, cast
 
 import pytest
 from loguru import logger
@@ -26,6 +28,8 @@ for n in range(200):
 log.close(seconds=30)
 sys.exit(log.lost)
 """
+CIRCLE: dict[str, Any] = {}
+CIRCLE["call"] = CIRCLE
 
 
 def row(number: int = 0, *, backend: str = "vllm", latency_ms: float = 1.0, outcome: str = "ok") -> Measured:
@@ -210,6 +214,62 @@ def test_rows_that_found_a_full_disk_are_written_when_there_is_room(tmp_path: Pa
     log.close(seconds=30)
     assert log.lost == 0
     assert log.recent() == [row(1)]
+
+
+UNFIT: dict[str, Measured] = {
+    "an object": replace(row(9), metrics={"call": object()}),
+    "a circle": replace(row(9), metrics=CIRCLE),
+    "a lone surrogate": replace(row(9), operation="\ud800"),
+    "a number that is too long": replace(row(9), tokens_processed=2**70),
+    "a value of another type": replace(row(9), timestamp=cast("str", object())),
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_a_row_that_cannot_be_written_is_lost_alone_and_said_once(tmp_path: Path, warnings: list[str], kind: str):
+    log = PerformanceLog(tmp_path / "p.sqlite3")
+    for each in (row(1), UNFIT[kind], row(2), UNFIT[kind], row(3)):
+        log.add(each)
+    log.close(seconds=30)
+    assert [kept.tokens_processed for kept in log.recent()] == [3, 2, 1]
+    assert log.lost == 2
+    assert [text.partition(":")[0] for text in warnings] == [
+        "a performance record cannot be written",
+        f"2 performance records were not written to {tmp_path / 'p.sqlite3'}",
+    ]
+
+
+def test_the_writer_outlives_what_nobody_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]):
+    answers, written = iter([MemoryError(), AssertionError("never seen before")]), Event()
+
+    def broken(path: Path, schema: str) -> Database:
+        for error in answers:
+            raise error
+        written.set()
+        return Database(path, schema)
+
+    monkeypatch.setattr("infra.store.performance.Database", broken)
+    monkeypatch.setattr("infra.store.performance.RETRY_SECONDS", 0)
+    log = PerformanceLog(tmp_path / "p.sqlite3")
+    log.add(row(1))
+    assert written.wait(30)
+    log.close(seconds=30)
+    assert (log.lost, log.recent()) == (0, [row(1)])
+    assert warnings == ["performance records wait: MemoryError"]
+
+
+def test_a_program_that_gets_no_thread_keeps_its_rows_for_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    log = PerformanceLog(tmp_path / "p.sqlite3")
+    with monkeypatch.context() as without:
+
+        def refuse(_: Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        without.setattr(Thread, "start", refuse)
+        log.add(row(1))
+    log.add(row(2))
+    log.close(seconds=30)
+    assert log.recent() == [row(2), row(1)]
 
 
 def test_a_closed_log_takes_no_more_rows(tmp_path: Path):

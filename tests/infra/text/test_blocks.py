@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.text.blocks import TAGS, Block, block, find_blocks, place_blocks, stretches
+from infra.text.blocks import TAGS, Block, block, find_blocks, neutral, place_blocks, stretches
 
 PIECES = [
     "<text>\n",
@@ -41,3 +41,8 @@ def test_tags_that_are_never_closed_cost_no_more_than_their_text() -> None:
     text = "<text>\n" * 100_000 + "word " * 200_000  # to look for each one's end took half an hour
     assert find_blocks(text) == []
     assert stretches(text, but="source") == [(0, len(text))]
+
+
+def test_a_tag_that_does_not_come_costs_no_more_than_the_blanks_before_it() -> None:
+    text = "<" + " " * 200_000 + "x"  # to try each place for a slash took hours
+    assert neutral(text) == text

@@ -127,3 +127,12 @@ def test_a_hostile_text_costs_no_more_than_its_length(piece: str):
     started = time.perf_counter()
     split_sentences(text)
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    "text", ["." * 100_000, "a!" * 50_000, "Oh!" + "\U0001f600" * 50_000], ids=["dots", "marks", "faces"]
+)
+def test_marks_that_end_nothing_cost_no_more_than_their_text(text: str):
+    started = time.perf_counter()
+    split_sentences(f"{text}x")
+    assert time.perf_counter() - started < 5

@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 import httpx2
 import pytest
 from loguru import logger
 
-from infra.llm.counting import checked, steps
+from infra.llm import tokens
+from infra.llm.counting import checked
 from infra.llm.counting.estimates import measure
-from infra.llm.counting.local import open_local
+from infra.llm.counting.local import LocalTokens, open_local
 from infra.llm.counting.messages import Unrenderable
 from infra.llm.endpoint import Backend, Counting, Transports, open_clients
 from infra.llm.tokens import Count, TokenCounter, chat_body
@@ -97,15 +99,11 @@ async def test_each_shape_is_checked_once_and_then_counted_here(folder: Path, sh
     assert warnings == []
 
 
-async def test_bare_text_is_counted_here_in_and_beside_the_event_loop(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_bare_text_is_counted_here(folder: Path) -> None:
     server = Tokenizing(folder)
     count = counter(server, folder)
-    tokens = server.local.count_whole("the river <|im_end|>")
-    assert await count.acount_text("the river <|im_end|>") == Count(tokens, exact=True)
-    monkeypatch.setattr(steps, "THREAD_CHARS", 0)
-    assert await count.acount_text("the river <|im_end|>") == Count(tokens, exact=True)
+    expected = Count(server.local.count_whole("the river <|im_end|>"), exact=True)
+    assert await count.acount_text("the river <|im_end|>") == expected
     assert len(server.asked) == 1
 
 
@@ -183,7 +181,7 @@ def test_what_cannot_be_counted_here_the_server_counts(
 def test_a_template_without_an_end_switches_local_counts_off(
     folder: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.llm.counting.template.RENDER_SECONDS", 0.01)
+    monkeypatch.setattr("infra.llm.counting.rendering.RENDER_SECONDS", 0.3)
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     count = counter(ScriptedServer(), write_model(folder, endless))
     assert [count.count(PROMPT).exact, count.count(PROMPT | {"tools": TOOLS}).exact] == [True, True]
@@ -224,6 +222,31 @@ def test_a_server_that_does_not_count_confirms_local_counts_by_its_reports(folde
     count.reported(other, 1)
     assert count.count(PROMPT) == first
     assert (len(warnings), server.requests) == (1, [])
+
+
+@pytest.mark.parametrize("counting", ["vllm", "none"])
+async def test_nothing_is_rendered_tokenized_or_measured_on_the_event_loop(
+    folder: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[Thread] = []
+
+    def seen(of: Any, name: str) -> None:
+        work = getattr(of, name)
+        monkeypatch.setattr(of, name, lambda *given: (threads.append(current_thread()), work(*given))[1])
+
+    for of, name in (
+        (LocalTokens, "count_chat"),
+        (LocalTokens, "count_text"),
+        (checked, "open_local"),
+        (tokens, "measure"),
+    ):
+        seen(of, name)
+    count = counter(ScriptedServer(), folder, counting=counting)
+    for payload in SHAPES.values():
+        await count.acount(payload)
+    await count.acount_text("short")
+    assert threads
+    assert main_thread() not in threads
 
 
 def test_the_memory_of_shapes_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

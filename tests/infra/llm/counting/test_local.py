@@ -12,7 +12,7 @@ from infra.errors import ConfigurationError
 from infra.llm.counting import local as room
 from infra.llm.counting.local import LocalTokens, open_local
 from infra.llm.counting.messages import Unrenderable
-from infra.llm.counting.template import ChatTemplate
+from infra.llm.counting.rendering import ChatTemplate
 from tests.infra.llm.model_folder import CONTROL, MARKUP, TEMPLATE, tokenizer_json, write_model
 
 SPECIAL = (*CONTROL, *MARKUP)
