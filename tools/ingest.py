@@ -62,21 +62,23 @@ def ingest(
 
     Raises:
         ConfigurationError: a path is not there.
+        StoreLocked: another ingestion into this index is at work.
         StoreError: the index cannot be written.
     """
     started = time.perf_counter()
     there = scan(paths)
-    known = Known(tuple(index.library.roots()), index.library.stamps(), index.library.unreadable())
-    digest = partial(_digest, max_bytes=settings.max_file_mb * 1e6)
-    plan = make_plan(there, known, _maker(settings), prune=prune, digest=digest)
-    if plan.roots != known.roots:
-        index.library.set_roots(plan.roots)
-    index.library.touch(plan.touched)
-    index.remove([scope_id(path) for path in plan.removed])
-    done = _do(plan, index, embedder, settings, progress)
-    index.library.set_unreadable(done.unreadable, _readable_again(plan, known, there.given))
-    if plan.removed or done.changed or done.moved or done.dropped:
-        index.library.drop_unused_embeddings()
+    with index.ingesting():
+        known = Known(tuple(index.library.roots()), index.library.stamps(), index.library.unreadable())
+        digest = partial(_digest, max_bytes=settings.max_file_mb * 1e6)
+        plan = make_plan(there, known, _maker(settings), prune=prune, digest=digest)
+        if plan.roots != known.roots:
+            index.library.set_roots(plan.roots)
+        index.library.touch(plan.touched)
+        index.remove([scope_id(path) for path in plan.removed])
+        done = _do(plan, index, embedder, settings, progress)
+        index.library.set_unreadable(done.unreadable, _readable_again(plan, known, there.given))
+        if plan.removed or done.changed or done.moved or done.dropped:
+            index.library.drop_unused_embeddings()
     return IngestReport(
         added=done.added,
         changed=done.changed,

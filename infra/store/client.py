@@ -78,9 +78,7 @@ class RemoteVectors:
 
     def sparse(self, weights: Mapping[str, float], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
         """As ``VectorStore.sparse``."""
-        # a word of an odd command line may hold what is no Unicode text
-        named = {term.encode("utf-8", "surrogatepass"): float(weight) for term, weight in weights.items()}
-        return _hits(self._ask(Sparse(weights=named, limit=limit, scopes=_tuple(scopes)), no_progress))
+        return _hits(self._ask(Sparse(weights=dict(weights), limit=limit, scopes=_tuple(scopes)), no_progress))
 
     def count(self) -> int:
         """How many windows are stored."""

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from loguru import logger
 
@@ -20,6 +21,28 @@ from infra.store.vectors import VectorStore
 
 PREFIX, PARTIAL = "vectors-", ".partial"
 TRIES = 5
+
+
+class VectorHome(Protocol):
+    """Where the vectors of one kind belong: in the tenant's folder, or on a server."""
+
+    @property
+    def folder(self) -> Path:
+        """The tenant's folder."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What tells kinds apart; processes with different ones cannot share vectors."""
+        ...
+
+    def open(self, truth: Truth, progress: Progress) -> Followed:
+        """Open the vectors and bring them up to the library; build them anew where that cannot be done.
+
+        Raises:
+            StoreError: they cannot be read or written.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +103,7 @@ class Collection:
             # this process owns the folder, so it is damaged; all of it stands in the library
             logger.warning(f"the vectors are built anew: {error}")
             return None
-        if _in_step(followed, truth, progress):
+        if in_step(followed, truth, progress):
             return followed
         followed.close()
         return None
@@ -101,12 +124,12 @@ class Collection:
         except StoreError as error:
             logger.warning(f"the vectors are built from the start: {error}")
             return False
-        in_step = _in_step(followed, truth, progress)
+        whole = in_step(followed, truth, progress)
         followed.close()
-        return in_step
+        return whole
 
 
-def _in_step(followed: Followed, truth: Truth, progress: Progress) -> bool:
+def in_step(followed: Followed, truth: Truth, progress: Progress) -> bool:
     """Follow the library; whether the vectors then hold as many windows as it does."""
     for _ in range(TRIES):
         generation = truth.library.generation()

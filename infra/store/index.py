@@ -16,8 +16,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.settings import Settings
-from infra.store.collection import Collection
+from infra.settings import QdrantSettings, Settings
+from infra.store.collection import Collection, VectorHome
 from infra.store.database import Database
 from infra.store.embeddings import Embedder
 from infra.store.follow import Progress, Truth, counted_terms, no_progress
@@ -59,7 +59,14 @@ class Index:
     ask; callers need not know which (see ``infra.store.shared``).
     """
 
-    def __init__(self, folder: Path, embedder: Embedder, *, progress: Progress = no_progress) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        embedder: Embedder,
+        *,
+        progress: Progress = no_progress,
+        qdrant: QdrantSettings | None = None,
+    ) -> None:
         """Open the index in ``folder``; see ``open``."""
         self.folder = folder
         self._writing = RLock()
@@ -71,7 +78,7 @@ class Index:
             self._lookup = Lookup(self._database)
             self._memory = EmbeddingMemory(self.library, embedder)
             truth = Truth(self.library, self._lookup, self._memory)
-            self._vectors = SharedVectors(_collection(folder, embedder), truth, progress)
+            self._vectors = SharedVectors(_home(folder, embedder, qdrant), truth, progress)
             undo.pop_all()
 
     @classmethod
@@ -87,7 +94,7 @@ class Index:
             StoreLocked: another process owns the vectors and cannot be asked: it uses another embedding model.
             StoreError: the data directory cannot be read or written.
         """
-        return cls(tenant_folder(settings), embedder, progress=progress)
+        return cls(tenant_folder(settings), embedder, progress=progress, qdrant=settings.qdrant)
 
     def close(self) -> None:
         """Put everything on the disk and hand the index back; safe to call twice."""
@@ -206,9 +213,13 @@ class Index:
         return None if roots is None else wanted_scopes(roots, self.library.roots())
 
 
-def _collection(folder: Path, embedder: Embedder) -> Collection:
-    """Where vectors of this model and layout are kept."""
+def _home(folder: Path, embedder: Embedder, qdrant: QdrantSettings | None) -> VectorHome:
+    """Where vectors of this model and layout are kept: on the server of the settings, or in the folder."""
     layout = f"{embedder.model_id} {embedder.dimension} {BM25} {TERMS_VERSION} {VECTORS_VERSION}"
+    if qdrant is not None and qdrant.url:
+        from infra.store.qdrant_home import ServerHome  # noqa: PLC0415 - the client takes a second to import
+
+        return ServerHome(folder, layout, qdrant, embedder.dimension, BM25)
     return Collection(folder, layout, lambda path: open_edge(path, embedder.dimension, BM25))
 
 

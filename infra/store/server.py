@@ -6,7 +6,6 @@ before the vectors are: whoever asks meanwhile is told to wait. See ``infra.stor
 
 import os
 import socket
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread, current_thread
@@ -131,7 +130,7 @@ def _reply(followed: Followed, request: Request, channel: socket.socket) -> Repl
         case Dense():
             hits = followed.dense(_vector(request.vector), request.limit, request.scopes)
         case Sparse():
-            hits = followed.sparse(_weights(request.weights), request.limit, request.scopes)
+            hits = followed.sparse(request.weights, request.limit, request.scopes)
         case Count():
             return Reply(kind="ok", count=followed.count())
         case Follow():
@@ -147,10 +146,6 @@ def _vector(data: bytes) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
         return np.frombuffer(data, dtype="<f4")
     except ValueError as error:
         raise WireError("a vector cannot be read") from error
-
-
-def _weights(named: Mapping[bytes, float]) -> dict[str, float]:
-    return {term.decode("utf-8", "surrogatepass"): weight for term, weight in named.items()}
 
 
 def _listen(path: Path) -> socket.socket:

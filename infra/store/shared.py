@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from infra.errors import StoreError, StoreLocked
 from infra.store.client import OtherVectors, OwnerGone, RemoteVectors
-from infra.store.collection import Collection
+from infra.store.collection import VectorHome
 from infra.store.follow import Followed, Progress, Truth, no_progress
 from infra.store.owner import Ownership, holder, socket_of
 from infra.store.records import Hit
@@ -29,7 +29,7 @@ from infra.store.wire import socket_path
 WAIT_SECONDS = 30.0
 """How long a new owner is looked for."""
 
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.01, 0.5
 TIMES_SENT = 2
 """A request that has ended two owners is not given to a third."""
 
@@ -50,7 +50,7 @@ class SharedVectors:
         StoreError: the folder cannot be read or written.
     """
 
-    def __init__(self, collection: Collection, truth: Truth, progress: Progress = no_progress) -> None:
+    def __init__(self, collection: VectorHome, truth: Truth, progress: Progress = no_progress) -> None:
         self._collection = collection
         self._truth = truth
         self._lock = RLock()
@@ -127,23 +127,29 @@ class SharedVectors:
 
     def _join(self, progress: Progress) -> _Side:
         deadline = time.monotonic() + WAIT_SECONDS
-        folder = self._collection.folder
+        pause = PAUSE_SECONDS
         while True:
             try:
                 return self._own(progress)
-            except StoreLocked as locked:
-                place = socket_of(folder)
+            except StoreLocked:
+                remote = self._connected()
+                if remote is not None:
+                    return remote
                 if not hasattr(socket, "AF_UNIX") or time.monotonic() > deadline:
                     raise
-                refusal = locked
-            try:
-                if place is not None:
-                    return RemoteVectors(place, self._collection.name)
-            except OtherVectors as error:
-                raise StoreLocked(_other_model(folder)) from error
-            except OwnerGone as gone:
-                logger.debug(f"{refusal}; it cannot be asked yet: {gone}")
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _connected(self) -> RemoteVectors | None:
+        """The owner's vectors; None when it cannot be asked just now."""
+        folder = self._collection.folder
+        place = socket_of(folder)
+        try:
+            return RemoteVectors(place, self._collection.name) if place else None
+        except OtherVectors as error:
+            raise StoreLocked(_other_model(folder)) from error
+        except OwnerGone:
+            return None
 
     def _own(self, progress: Progress) -> Followed:
         """Take the folder, listen, and open the vectors; raises StoreLocked when another process has it."""

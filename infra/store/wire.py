@@ -51,10 +51,10 @@ class Dense(_Message):
 
 
 class Sparse(_Message):
-    """The windows that fit weighted terms (UTF-8, surrogates passed) best."""
+    """The windows that fit weighted terms best."""
 
     kind: Literal["sparse"] = "sparse"
-    weights: dict[bytes, float]
+    weights: dict[str, float]
     limit: int = Field(ge=1, le=MAX_LIMIT)
     scopes: tuple[str, ...] | None
 
@@ -178,7 +178,7 @@ def socket_path(folder: Path) -> Path:
     path = folder.absolute() / "vectors.sock"
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         return path
-    return Path(gettempdir()) / f"docmind-{os.geteuid()}" / f"{digest_of(str(folder.resolve()))}.sock"
+    return Path(gettempdir()) / f"docmind-{os.geteuid()}" / f"{digest_of(str(folder.resolve()))[:16]}.sock"
 
 
 def make_private(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,10 +175,10 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_goes_on(
     write(docs / "large.txt", "x" * 3_000)
     opened = Path.open
 
-    def refuse(path: Path, mode: str = "r") -> object:
+    def refuse(path: Path, mode: str = "r", **options: Any) -> object:
         if path.name == "plain.txt":
             raise PermissionError(13, "Permission denied")
-        return opened(path, mode)
+        return opened(path, mode, **options)
 
     monkeypatch.setattr(Path, "open", refuse)
     report = run(index, docs, settings=IngestSettings(max_file_mb=0.002))

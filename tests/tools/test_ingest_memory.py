@@ -171,8 +171,11 @@ def peak_megabytes(folder: Path, data: Path) -> tuple[float, dict[str, object]]:
 
 
 def _children(pid: int) -> list[str]:
+    """The processes that any of its threads started."""
     try:
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [
+            child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+        ]
     except OSError:
         return []
 

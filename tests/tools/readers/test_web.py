@@ -33,8 +33,9 @@ def test_html_without_a_title_is_called_by_its_first_heading(tmp_path: Path) -> 
 
 
 def test_the_encoding_of_html_is_its_own(tmp_path: Path) -> None:
-    data = '<meta charset="iso-8859-1"><p>K\u00f6ln'.encode("latin-1")
-    assert read_as(tmp_path, "page.html", data).text == "K\u00f6ln"
+    for encoding, text in (("koi8-r", "\u041c\u0438\u0440"), ("iso-2022-jp", "\u65e5\u672c")):
+        data = f'<meta charset="{encoding}"><p>{text}'.encode(encoding)
+        assert read_as(tmp_path, "page.html", data).text == text
 
 
 def test_a_byte_order_mark_counts_for_more_than_what_the_page_says(tmp_path: Path) -> None:
