@@ -70,7 +70,7 @@ def text_of(view: View) -> str:
 def unanswered(view: View) -> list[str]:
     """Name the parts of a compound question that no accepted claim speaks of.
 
-    A claim speaks of the parts it holds a word of, and of the one that its quotes hold most words of ("It was in 1998").
+    A claim speaks of the parts it holds a word of, and of the one its quotes hold most words of ("It was in 1998").
     Words that all parts share say nothing about any of them. A part is shown only in words of the user's: those of a
     planning model nobody has checked, so such a part is named by its number.
     """
