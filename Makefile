@@ -29,7 +29,7 @@ ask: $(READY) ## Q="..." asks the documents under docs/ (or DOCS=folder)
 	@$(BIN)/python -m graph.run --docs "$(or $(DOCS),docs)" -- "$$QUESTION"
 
 test: $(READY) ## the tests, with branch coverage
-	@$(BIN)/pytest -q --cov --cov-report=term
+	@$(BIN)/pytest -q -n auto --maxprocesses 4 --cov --cov-report=term
 
 check: $(READY) ## format, lint, types, import floors
 	@$(BIN)/ruff format --check --quiet || { echo 'Not formatted; run: make fmt' >&2; exit 1; }

@@ -68,8 +68,9 @@ def text_of(view: View) -> str:
 
 
 def unanswered(view: View) -> list[str]:
-    """Name the parts of a compound question of which no accepted claim holds a word.
+    """Name the parts of a compound question that no accepted claim speaks of.
 
+    A claim speaks of the parts it holds a word of, and of the one its quotes hold most words of ("It was in 1998").
     Words that all parts share say nothing about any of them. A part is shown only in words of the user's: those of a
     planning model nobody has checked, so such a part is named by its number.
     """
@@ -77,14 +78,20 @@ def unanswered(view: View) -> list[str]:
         return []
     parts = [set(terms(step.question)) for step in view.steps]
     shared = set[str].intersection(*parts)
-    said = {term for claim in view.verdicts[-1].accepted for term in terms(claim.text)}
+    own = [words - shared or words for words in parts]
+    answered: set[int] = set()
+    for claim in view.verdicts[-1].accepted:
+        said = set(terms(claim.text))
+        quoted = said | {term for citation in claim.citations for term in terms(citation.quote)}
+        most = max(len(words & quoted) for words in own)
+        answered |= {n for n, words in enumerate(own) if words & said or len(words & quoted) == most > 0}
     given = {
         term for text in (view.question.text, *(turn.text for turn in view.question.history)) for term in terms(text)
     }
     return [
         f"“{_shortened(view.steps[n].question)}”" if words <= given else f"part {n + 1} of the question"
         for n, words in enumerate(parts)
-        if said.isdisjoint(words - shared or words)
+        if n not in answered
     ]
 
 

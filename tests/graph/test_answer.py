@@ -150,6 +150,11 @@ def test_the_words_around_a_claim_answer_nothing_that_it_does_not_say() -> None:
     assert "Not answered: “What is the price of the bakery?”" in text_of(compound(*PARTS, said=said, text=BOTH))
 
 
+def test_a_claim_that_repeats_no_word_of_the_question_answers_the_part_its_quote_is_about() -> None:
+    said = [claim("Ann opened it in May."), claim("It is 9 euros.", "The price is 9 euros.")]
+    assert "Not answered" not in text_of(compound(*PARTS, said=said, text=BOTH))
+
+
 def test_a_part_in_a_models_own_words_is_named_by_its_number() -> None:
     parts = (PARTS[0], "Zoe Quark was convicted of tax fraud in 2020.")
     assert text_of(compound(*parts, said=[CITED], text=BOTH)).splitlines()[1:] == [
