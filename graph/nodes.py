@@ -230,6 +230,7 @@ def _listing(step_id: str, finding: Finding) -> str:
     """Return what retrieval says: the signal, then the passages."""
     signal = "may hold an answer" if finding.signal.likely else "do not seem to hold an answer"
     head = (
-        f"{step_id}: {len(finding.passages)} passages; the documents {signal} (probability {finding.signal.probability:.2f})."
+        f"{step_id}: {len(finding.passages)} passages; the documents {signal} "
+        f"(probability {finding.signal.probability:.2f})."
     )
     return "\n\n".join([head, *(f"{p.doc} ({p.start}-{p.end}): {p.text}" for p in finding.passages)])
