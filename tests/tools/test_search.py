@@ -183,7 +183,7 @@ def test_each_part_of_a_question_finds_its_own_passage(index: Index):
 BAND = {
     "/music/ann.txt": ("Ann", ["The band of Ann plays at Central Perk on Fridays."]),
     "/music/perk.txt": ("Cafe", ["People say that Central Perk closes early."]),
-    "/music/bob.txt": ("Bob", ["The band of Bob plays in a cellar on Mondays."]),
+    "/music/bob.txt": ("Bob", ["The band of Bob plays in a dark cellar."]),
 }
 
 
