@@ -28,7 +28,8 @@ from infra.llm.desk import Desk
 from infra.llm.endpoint import Backend, Transports
 from infra.llm.ledger import Ledger
 from infra.settings import BackendKind, BackendName, ModelSettings, Settings
-from infra.store.embeddings import Embedder, open_minilm, word_pieces
+from infra.store.embeddings import Embedder, word_pieces
+from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
 from infra.telemetry import CallLog
 
@@ -76,7 +77,7 @@ class Resources:
         """
         with self._store_lock:
             if self._store is None:
-                embedder = open_minilm(self.settings.data_dir)
+                embedder = open_embedder(self.settings)
                 self._store = (Index.open(self.settings, embedder), embedder)
             return self._store
 

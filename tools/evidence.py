@@ -77,12 +77,20 @@ def merge(findings: Iterable[Finding], limit: int) -> list[Evidence]:
         for passages in lists:
             if rank < len(passages):
                 chosen.setdefault(passages[rank].id, passages[rank])
-    joined: list[Passage] = []
-    for passage in list(chosen.values())[:limit]:
-        before = next((n for n, other in enumerate(joined) if _follows(other, passage)), None)
-        after = next((n for n, other in enumerate(joined) if _follows(passage, other)), None)
-        joined.insert(before + 1 if before is not None else len(joined) if after is None else after, passage)
+    joined = _joined(list(chosen.values())[:limit])
     return [Evidence(f"E{n}", passage) for n, passage in enumerate(joined, start=1)]
+
+
+def _joined(passages: Iterable[Passage]) -> list[Passage]:
+    """Put passages that follow each other side by side, where the first of them stood."""
+    runs: list[list[Passage]] = []
+    for passage in passages:
+        before = next((run for run in runs if _follows(run[-1], passage)), None)
+        after = next((run for run in runs if _follows(passage, run[0])), None)
+        grown = [*(before or ()), passage, *(after or ())]
+        place = min((runs.index(run) for run in (before, after) if run), default=len(runs))
+        runs = [*runs[:place], grown, *(run for run in runs[place:] if run is not before and run is not after)]
+    return [passage for run in runs for passage in run]
 
 
 def _follows(first: Passage, second: Passage) -> bool:

@@ -24,7 +24,8 @@ import typer
 
 from infra.errors import ConfigurationError, DocMindError
 from infra.settings import IngestSettings, load_settings
-from infra.store.embeddings import Embedder, open_minilm
+from infra.store.embeddings import Embedder
+from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
 from infra.store.roots import root_of, scope_id
 from infra.telemetry import set_up_logging
@@ -134,7 +135,7 @@ def main(
         settings = load_settings(tenant=tenant)
         set_up_logging(settings)
         given = given_paths(paths)
-        embedder = open_minilm(settings.data_dir)
+        embedder = open_embedder(settings)
         with Index.open(settings, embedder) as index, progress_bar() as tell:
             report = ingest(index, embedder, paths, settings=settings.ingest, prune=prune, progress=tell)
             documents = index.counts(given).documents

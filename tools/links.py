@@ -63,12 +63,13 @@ def phrase_terms(seeds: Sequence[Seed]) -> list[str]:
 def strengths(texts: Sequence[str], bridges: Mapping[tuple[str, ...], float]) -> list[float]:
     """Return how strongly each text is linked: 1 for the strongest, 0 for none.
 
-    A phrase shares its weight among the texts that have it, by the root of their number.
+    A phrase shares its weight among the texts that have it, by the root of their number; what only one text has is no
+    link.
     """
     having = {phrase: [n for n, text in enumerate(texts) if _has(text, phrase)] for phrase in bridges}
     found = [0.0] * len(texts)
     for phrase, places in having.items():
-        for place in places:
+        for place in places if len(places) > 1 else ():
             found[place] += bridges[phrase] / math.sqrt(len(places))
     most = max(found, default=0.0)
     return [strength / most for strength in found] if most else found

@@ -54,6 +54,11 @@ class Ranked:
     score: float
     coverage: float
 
+    @property
+    def text(self) -> str:
+        """The passage's words."""
+        return self.passage.text
+
 
 def rank(fused: Sequence[Scored], stored: Mapping[str, StoredPassage], asked: Asked) -> list[Ranked]:
     """Return the passages of ``fused`` that are ``stored``, best first; equal scores stay as they are."""

@@ -18,7 +18,7 @@ from rich.progress import track
 
 from infra.errors import ConfigurationError, DocMindError, QuestionError, StoreError
 from infra.settings import Settings, load_settings
-from infra.store.embeddings import open_minilm
+from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
 from infra.telemetry import set_up_logging
 from tools.arguments import DocsCommand
@@ -141,7 +141,7 @@ def _check(query: str, settings: Settings, where: str = "") -> None:
 @contextmanager
 def _opened(settings: Settings, docs: Sequence[Path] | None) -> Generator[tuple[Retriever, list[str] | None]]:
     """Open the index, bring ``docs`` up to date, and give the search with the roots it is limited to."""
-    embedder = open_minilm(settings.data_dir)
+    embedder = open_embedder(settings)
     with Index.open(settings, embedder) as index:
         roots = [str(path.resolve()) for path in docs] if docs else None
         if docs:

@@ -23,7 +23,7 @@ FIGURES = ("added", "changed", "moved", "removed", "unchanged", "chunks", "embed
 
 @pytest.fixture(autouse=True)
 def _words_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "open_minilm", lambda _: WordEmbedder())
+    monkeypatch.setattr(door, "open_embedder", lambda _: WordEmbedder())
 
 
 @pytest.fixture

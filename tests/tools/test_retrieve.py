@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
 from infra.store.index import Index
 from tests.tools.words import WordEmbedder
 from tools.ingest import ingest
@@ -18,10 +18,10 @@ GARDEN = "Roses grow in the garden.\nThey need water in summer."
 
 @pytest.fixture(autouse=True)
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_words(data_dir: Path) -> WordEmbedder:
+    def open_words(settings: Settings) -> WordEmbedder:
         return WordEmbedder()
 
-    monkeypatch.setattr("tools.retrieve.open_minilm", open_words)
+    monkeypatch.setattr("tools.retrieve.open_embedder", open_words)
 
 
 @pytest.fixture

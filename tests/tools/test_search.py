@@ -12,9 +12,11 @@ from infra.settings import load_settings
 from infra.store.index import Index
 from infra.store.records import Chunk, Document, Entry, Span, digest_of, embedded_text
 from infra.store.roots import scope_id
+from tests.loopback import Answered, Asked, serving
 from tests.tools.words import WordEmbedder
+from tools import search
 from tools.evidence import Signal
-from tools.search import Retriever
+from tools.search import Retriever, open_retriever
 
 
 def entry(path: str, passages: Sequence[str], header: str) -> Entry:
@@ -154,3 +156,80 @@ def test_what_asks_for_a_figure_is_not_looked_for_in_the_answer(retriever: Retri
         retriever.search("How expensive is the valve of the boiler?").signal
         == retriever.search("How is the valve of the boiler?").signal
     )
+
+
+def test_a_named_file_limits_the_search_and_one_that_is_not_there_does_not(retriever: Retriever):
+    assert {p.doc for p in retriever.search("What of the town is in copy.txt?", k=50).passages} == {"notes/copy.txt"}
+    assert "notes/town.txt" in {p.doc for p in retriever.search("What of the school is in gone.txt?", k=50).passages}
+    assert {p.doc for p in retriever.search("boiler in garden.txt", roots=["/notes"]).passages} <= {
+        "boiler.txt",
+        "copy.txt",
+        "town.txt",
+    }
+
+
+def searcher(index: Index, **settings: object) -> Retriever:
+    return Retriever(index, WordEmbedder(), load_settings(retrieval={"top_k": 3, **settings}).retrieval)
+
+
+def test_each_part_of_a_question_finds_its_own_passage(index: Index):
+    question = "Who replaced the valve, and where do roses grow?"
+    alone = {p.text: p.score for p in searcher(index, link_graph="off").search(question, k=50).passages}
+    parted = {p.text: p.score for p in searcher(index).search(question, k=50).passages}
+    garden = DOCUMENTS["/other/garden.txt"][1][0]
+    assert parted[garden] > alone[garden]
+
+
+BAND = {
+    "/music/ann.txt": ("Ann", ["The band of Ann plays at Central Perk on Fridays."]),
+    "/music/perk.txt": ("Cafe", ["People say that Central Perk closes early."]),
+    "/music/bob.txt": ("Bob", ["The band of Bob plays in a dark cellar."]),
+}
+
+
+def test_names_lead_on_from_the_best_passage(index: Index):
+    index.library.set_roots(["/music", "/notes", "/other"])
+    index.change([entry(path, passages, header) for path, (header, passages) in BAND.items()])
+    question = "Where does the band of Ann play?"
+    off, on = (searcher(index, link_graph=mode).search(question, k=50).passages for mode in ("off", "on"))
+    before, after = ({p.doc: p.score for p in passages} for passages in (off, on))
+    assert after["music/perk.txt"] > before["music/perk.txt"]
+    assert after["music/bob.txt"] == before["music/bob.txt"]
+    assert searcher(index).search(question, k=50).passages == off
+
+
+def test_late_interaction_reorders_only_the_best_and_the_signal_stays(index: Index, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(search, "LATE_WINDOWS", 2)
+    plain = searcher(index).search("the mill of the town", k=50)
+    late = searcher(index, late_interaction=True).search("the mill of the town", k=50)
+    assert late.signal == plain.signal
+    assert {p.text for p in late.passages} == {p.text for p in plain.passages}
+    assert [p.text for p in late.passages[2:]] == [p.text for p in plain.passages[2:]]
+    assert [p.score for p in late.passages] != [p.score for p in plain.passages]
+    assert [p.score for p in late.passages] == sorted((p.score for p in late.passages), reverse=True)
+
+
+class OnlyVectors:
+    """An embedder without token vectors."""
+
+    model_id, dimension = "words/test", WordEmbedder.dimension
+    embed = embed_queries = WordEmbedder().embed
+
+
+def test_without_token_vectors_late_interaction_is_left_out(index: Index):
+    settings = load_settings(retrieval={"late_interaction": True}).retrieval
+    assert Retriever(index, OnlyVectors(), settings).search("the mill").passages
+
+
+def test_a_rerank_server_orders_the_best(index: Index):
+    def last_first(asked: Asked) -> Answered:
+        rows = [{"index": n, "relevance_score": n / 9} for n in range(len(asked.body["documents"]))]
+        return Answered({"results": rows})
+
+    settings = load_settings(retrieval={"top_k": 4})
+    plain = open_retriever(index, WordEmbedder(), settings).search("the mill of the town").passages
+    with serving(last_first) as loopback:
+        reranking = load_settings(retrieval={"top_k": 4}, reranker={"base_url": f"{loopback.url}/v1", "top_n": 3})
+        found = open_retriever(index, WordEmbedder(), reranking).search("the mill of the town").passages
+    assert [p.id for p in found] == [plain[n].id for n in (2, 1, 0, 3)]
+    assert loopback.requests[0].body["documents"][0] == f"{plain[0].header}\n{plain[0].text}"

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 
 from infra.errors import BackendError, BackendUnavailable
 from infra.store import asking
+from infra.store.database import Database
+from infra.store.library import SCHEMA, Library
+from infra.store.memory import PIECE_TEXTS, EmbeddingMemory
 from tests.infra.store.embedding_servers import Vllm, expected, opened, settings
 from tests.loopback import Answered, Asked, Broken
 from tests.tools.words import DIMENSION
@@ -164,3 +168,21 @@ def test_a_redirect_is_not_followed_and_no_proxy_is_used(data_dir: Path, monkeyp
         server.otherwise = lambda asked, reply: Answered(status=307, headers={"location": "http://192.0.2.1/v1"})
         with pytest.raises(BackendError, match="answered 307"):
             embedder.embed(["Oslo"])
+
+
+def test_what_was_embedded_before_a_fault_is_not_asked_for_again(data_dir: Path, tmp_path: Path):
+    server = Vllm(window=10**6)
+    texts = {f"key{n}": f"text number {n}" for n in range(PIECE_TEXTS + 100)}
+    database = Database(tmp_path / "library.sqlite3", SCHEMA)
+    with closing(database), opened(server, data_dir) as (embedder, loopback):
+        memory = EmbeddingMemory(Library(database), embedder)
+        server.otherwise = lambda asked, reply: (
+            Answered({"error": "gone"}, 410) if len(loopback.bodies("/v1/embeddings")) > 5 else None
+        )
+        with pytest.raises(BackendError, match="answered 410"):
+            memory.remember(texts)
+        server.otherwise = lambda asked, reply: None
+        loopback.requests.clear()
+        assert memory.remember(texts) == 100
+        assert sum(len(body["input"]) for body in loopback.bodies("/v1/embeddings")) == 100
+        assert memory.remember(texts) == 0
