@@ -109,11 +109,10 @@ def test_a_data_directory_that_cannot_be_written_ends_with_1_and_one_line(
     )
 
 
-def test_an_index_in_use_ends_with_1_and_names_the_owner(docs: Path, data_dir: Path) -> None:
-    with Index.open(load_settings(data_dir=data_dir), WordEmbedder()):
-        result = call(docs)
-    assert result.exit_code == 1
-    assert f"is in use by process {os.getpid()} " in result.stderr
+def test_an_index_that_somebody_owns_is_ingested_into_all_the_same(docs: Path, data_dir: Path) -> None:
+    with Index.open(load_settings(data_dir=data_dir), WordEmbedder()) as index:
+        assert call(docs).exit_code == 0
+        assert index.counts().documents > 0
 
 
 def test_an_interruption_ends_with_130_and_says_how_to_go_on(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

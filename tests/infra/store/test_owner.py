@@ -9,7 +9,10 @@ from threading import Thread
 import pytest
 
 from infra.errors import StoreError, StoreLocked
+from infra.settings import load_settings
+from infra.store.index import Index
 from infra.store.owner import Ownership
+from tests.infra.store.samples import CATS, DOGS, CountingEmbedder
 
 HOLD = """
 import sys
@@ -64,3 +67,15 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot write .*file/x: Not a directory; set DOCMIND_DATA_DIR"):
         Ownership(tmp_path / "file" / "x")
+
+
+def test_one_ingestion_at_a_time(data_dir: Path) -> None:
+    settings = load_settings(data_dir=data_dir)
+    with Index.open(settings, CountingEmbedder()) as first, Index.open(settings, CountingEmbedder()) as second:
+        with first.ingesting():
+            second.change([CATS])
+            with pytest.raises(StoreLocked, match=r"process \d+ .* is ingesting into"), second.ingesting(wait_seconds=0):
+                pass
+        with second.ingesting(wait_seconds=0):
+            second.change([DOGS])
+        assert second.library.outbox() == {}

@@ -298,14 +298,3 @@ def test_eight_threads_read_while_one_writes_on_either_side(opened: Opened) -> N
         assert all(one.result() <= 4 for one in reads)
     assert found(first, "9") == found(second, "9") == {CATS.document.id}
     assert len(first.sparse(["cat"], 50)) == 2
-
-
-def test_one_ingestion_at_a_time(opened: Opened) -> None:
-    first, second = opened(), opened()
-    with first.ingesting():
-        second.change([CATS])
-        with pytest.raises(StoreLocked, match=r"process \d+ .* is ingesting into"), second.ingesting(wait_seconds=0):
-            pass
-    with second.ingesting(wait_seconds=0):
-        second.change([DOGS])
-    assert second.library.outbox() == {}
