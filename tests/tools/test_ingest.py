@@ -9,7 +9,6 @@ import pytest
 
 from infra.settings import IngestSettings, load_settings
 from infra.store.index import Index
-from infra.store.vectors import EdgeVectors
 from tests.tools.files import encrypted_pdf, pdf_bytes, write, write_docx
 from tests.tools.words import WordEmbedder
 from tools import ingest as door

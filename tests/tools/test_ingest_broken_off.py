@@ -15,7 +15,11 @@ from tools.ingest import ingest
 from tools.ingest_report import IngestReport, Progress
 
 SETTINGS = IngestSettings()
-TEXTS = {"caches.md": "# Caches\n\nA cache keeps.", "notes/prices.csv": "name,price\nhammer,7\n", "plain.txt": "Weather."}
+TEXTS = {
+    "caches.md": "# Caches\n\nA cache keeps.",
+    "notes/prices.csv": "name,price\nhammer,7\n",
+    "plain.txt": "Weather.",
+}
 
 
 @pytest.fixture

@@ -74,7 +74,10 @@ def test_one_ingestion_at_a_time(data_dir: Path) -> None:
     with Index.open(settings, CountingEmbedder()) as first, Index.open(settings, CountingEmbedder()) as second:
         with first.ingesting():
             second.change([CATS])
-            with pytest.raises(StoreLocked, match=r"process \d+ .* is ingesting into"), second.ingesting(wait_seconds=0):
+            with (
+                pytest.raises(StoreLocked, match=r"process \d+ .* is ingesting into"),
+                second.ingesting(wait_seconds=0),
+            ):
                 pass
         with second.ingesting(wait_seconds=0):
             second.change([DOGS])
