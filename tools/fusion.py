@@ -7,7 +7,7 @@ prose); z-scores beat reciprocal rank fusion there by .09 recall@1.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean, pstdev
+from math import fsum, sqrt
 
 from infra.store.records import Hit
 
@@ -19,6 +19,9 @@ DOCUMENT_BONUS = 0.3
 
 COSINE_NOISE = 0.02
 """Least deviation of cosines: in a library of few windows, differences below it must not decide."""
+
+ROUNDING = 1e-9
+"""Deviation of scores that are equal but for rounding."""
 
 UNMATCHED_WINDOWS = 10
 """Windows of score 0 that a short word list is filled up with, so that the only match stands out (by 3.2 at most)."""
@@ -87,8 +90,11 @@ def _least(hits: Sequence[Hit]) -> float:
 def _standard(hits: Sequence[Hit], *, missing: float, missing_count: int = 0, least_deviation: float = 0.0) -> _List:
     """Standard scores over the hits and as many missing windows as are given."""
     values = [*(hit.score for hit in hits), *[missing] * missing_count]
-    deviation = max(pstdev(values), least_deviation) if values else 0.0
-    if not deviation:
+    if not values:
         return _List({}, 0.0)
-    mean = fmean(values)
+    # sums without rounding: the order of the hits must not matter; the module ``statistics`` takes ten times as long
+    mean = fsum(values) / len(values)
+    deviation = max(sqrt(fsum((value - mean) ** 2 for value in values) / len(values)), least_deviation)
+    if deviation < ROUNDING:
+        return _List({}, 0.0)
     return _List({h.window_id: (h.score - mean) / deviation for h in hits}, (missing - mean) / deviation)

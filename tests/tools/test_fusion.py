@@ -75,3 +75,9 @@ def test_every_passage_comes_once_best_first_and_the_order_of_the_lists_does_not
     assert order(one) == order(other)
     assert sorted(order(one)) == sorted({name.rsplit(".", 1)[0] for name in [*dense, *words]})
     assert [item.score for item in one] == sorted((item.score for item in one), reverse=True)
+
+
+@given(st.floats(0.1, 50), st.integers(1, 40))
+def test_equal_scores_say_nothing(score: float, count: int):
+    found = fuse([], hits(*((f"a.{n}.1", score) for n in range(count))), limit=count)
+    assert {item.score for item in found} == {0.0}

@@ -7,7 +7,8 @@ too, whose disk a kill cuts off at once; the engine itself takes a second to be 
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection
@@ -28,7 +29,7 @@ from infra.store import index as index_module
 from infra.store import server as server_module
 from infra.store.database import Database
 from infra.store.index import Index
-from infra.store.vectors import EdgeVectors
+from infra.store.vectors import Bm25, EdgeVectors, VectorStore
 from tests.tools.library_state import fresh_state, state_of
 from tests.tools.plain_vectors import PlainVectors
 from tests.tools.words import WordEmbedder
@@ -107,7 +108,7 @@ class Ingestions(RuleBasedStateMachine):
 
     steps = 0
     compared = 0
-    vectors = MortalVectors
+    vectors: Callable[[Path, int, Bm25], VectorStore] = MortalVectors
 
     @initialize()
     def start(self) -> None:
@@ -166,10 +167,7 @@ class Ingestions(RuleBasedStateMachine):
     @rule(name=NAMES, recent=st.booleans())
     def touch(self, name: str, recent: bool) -> None:
         if (self.docs / name).is_file():
-            if recent:
-                os.utime(self.docs / name)
-            else:
-                os.utime(self.docs / name, ns=(0, self.tick()))
+            os.utime(self.docs / name, ns=(0, time.time_ns() if recent else self.tick()))
 
     @rule(given=GIVEN, prune=st.booleans())
     def ingest(self, given: list[str], prune: bool) -> None:
