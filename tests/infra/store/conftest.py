@@ -1,4 +1,4 @@
-"""For tests of a shared index: two indexes over one folder stand for two processes; lock and socket know no difference."""
+"""For tests of a shared index: two indexes over one folder are like two processes; lock and socket see no other."""
 
 from collections.abc import Iterator
 from pathlib import Path
