@@ -72,7 +72,7 @@ class Resources:
         """Return the tenant's index and the embedding model, opening both at the first call; blocks.
 
         Raises:
-            StoreLocked: another process owns the data directory.
+            StoreLocked: another process owns the vectors and uses another embedding model.
             StoreError: the data directory cannot be read or written.
         """
         with self._store_lock:

@@ -104,6 +104,6 @@ def test_a_fresh_clone_answers_from_its_sample_documents(tmp_path: Path, data_di
     assert done.returncode == 0, done.stderr
     answer, _, sources = done.stdout.partition("Sources")
     assert "the KV cache needs 9.0 GiB of memory at 128K" in answer
-    assert "[E1] memory-and-context.md" in sources
+    assert "memory-and-context.md" in sources
     assert (clone / ".venv" / "ready").exists()
     assert any(data_dir.iterdir())

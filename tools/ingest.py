@@ -1,4 +1,4 @@
-"""Files into the index, or up to date: ``python -m tools.ingest PATH ... [--json] [--prune]``.
+"""Files into the index, or up to date: ``python -m tools.ingest PATH ... [--json] [--prune] [--watch]``.
 
 A PATH is a folder (its files, at any depth) or a single file. Files that were added or changed are read, files that
 are gone are removed, unchanged ones cost a stat. Each document belongs to the outermost PATH ever given that contains
@@ -13,7 +13,8 @@ Whatever is stored is stored whole: after an interruption the index is usable, a
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from hashlib import file_digest
@@ -67,8 +68,8 @@ def ingest(
         StoreError: the index cannot be written.
     """
     started = time.perf_counter()
-    there = scan(paths)
     with index.ingesting():
+        there = scan(paths)
         known = Known(tuple(index.library.roots()), index.library.stamps(), index.library.unreadable())
         digest = partial(_digest, max_bytes=settings.max_file_mb * 1e6)
         plan = make_plan(there, known, _maker(settings), prune=prune, digest=digest)
@@ -107,10 +108,10 @@ def _maker(settings: IngestSettings) -> Maker:
 
 
 def _readable_again(plan: Plan, known: Known, given: Sequence[str]) -> list[str]:
-    """Files that were noted as unreadable and are gone, were read, or lie under no root any more."""
-    still = {failure.path for failure in plan.failed}
-    gone = (path for path in known.unreadable if root_of(path, given) or not root_of(path, plan.roots))
-    return [path for path in gone if path not in still]
+    """Files noted as unreadable that are gone, were read, fail otherwise now, or lie under no root any more."""
+    still = set(plan.failed)
+    gone = (note for path, note in known.unreadable.items() if root_of(path, given) or not root_of(path, plan.roots))
+    return [note.path for note in gone if Failure(note.path, note.error) not in still]
 
 
 def _digest(found: Found, max_bytes: float) -> str | Failure:
@@ -126,8 +127,9 @@ def _digest(found: Found, max_bytes: float) -> str | Failure:
 @app.command()
 def main(
     paths: Annotated[list[Path], typer.Argument(help="Folders and files to read.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each report as one JSON object.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Drop what lies under none of the paths.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on and keep the index in step, until Ctrl-C.")] = False,
     tenant: Annotated[str | None, typer.Option(help="Whose documents.", show_default=False)] = None,
 ) -> None:
     """Bring files and folders into the index, or up to date."""
@@ -136,16 +138,21 @@ def main(
         set_up_logging(settings)
         given = given_paths(paths)
         embedder = open_embedder(settings)
-        with Index.open(settings, embedder) as index, progress_bar() as tell:
-            report = ingest(index, embedder, paths, settings=settings.ingest, prune=prune, progress=tell)
+        with Index.open(settings, embedder) as index:
+            update = partial(ingest, index, embedder, settings=settings.ingest)
+            with progress_bar() as tell:
+                report = update(paths, prune=prune, progress=tell)
             documents = index.counts(given).documents
+            _tell(report, as_json=as_json)
+            if watch:
+                _watch(given, update, as_json=as_json)
+                return
     except DocMindError as error:
         typer.echo(f"docmind: {error}", err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from error
     except KeyboardInterrupt as error:
         typer.echo("docmind: interrupted; what was read so far is kept, run the same again to go on", err=True)
         raise typer.Exit(INTERRUPTED) from error
-    _tell(report, as_json=as_json)
     if not documents and not report.removed:
         typer.echo(f"docmind: no readable documents under {', '.join(given)}", err=True)
         raise typer.Exit(1)
@@ -155,6 +162,20 @@ def _tell(report: IngestReport, *, as_json: bool) -> None:
     for failure in report.failed:
         typer.echo(f"not read: {failure.path}: {failure.error}", err=True)
     typer.echo(json.dumps(asdict(report), ensure_ascii=False) if as_json else str(report))
+
+
+def _watch(given: Sequence[str], update: Callable[[Sequence[Path]], IngestReport], *, as_json: bool) -> None:
+    # what watches takes a moment to import
+    from tools.ingest_watch import Pending, Watcher, keep_in_step  # noqa: PLC0415
+
+    def say(line: str) -> None:
+        typer.echo(f"docmind: {line}", err=True)
+
+    say(f"watching {', '.join(given)}; Ctrl-C ends it")
+    pending = Pending(given)
+    with suppress(KeyboardInterrupt), Watcher(given, pending, say):
+        keep_in_step(pending, update, lambda report: _tell(report, as_json=as_json), say)
+    say("no longer watching; what was read so far is kept")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Which files there are: a walk over the given paths that costs a stat a file and follows no link out of its root.
 
-Hidden files and folders (a leading dot) and ``__pycache__`` are passed over, unless given themselves. A link that stays
+Hidden files and folders (a leading dot), ``__pycache__`` and what editors leave beside a file while they work (``~``,
+``~$``, ``#``) are passed over, unless given themselves. A link that stays
 inside its root needs nothing: its target is read where it stands. Links that lead out of the root, loops, broken links,
 and what cannot be listed are reported. Changes nothing and reads no content.
 """
@@ -82,6 +83,12 @@ def _there(path: Path) -> Path:
     return resolved
 
 
+def is_passed_over(name: str) -> bool:
+    """Whether a file or folder of this name is not looked at when a folder above it is."""
+    lock, autosave = name.startswith("~$"), name.startswith("#") and name.endswith("#")
+    return name.startswith(".") or name.endswith("~") or lock or autosave or name in SKIPPED
+
+
 def _under(root: str) -> Iterator[Found | Failure]:
     if not os.path.isdir(root):  # noqa: PTH112 - os.scandir and strings: a walk over 100,000 files stays cheap
         yield _found(root, Path(root).stat())
@@ -96,7 +103,7 @@ def _under(root: str) -> Iterator[Found | Failure]:
             yield Failure(folder, f"the folder cannot be listed: {error.strerror or error}")
             continue
         for entry in listed:
-            if not entry.name.startswith(".") and entry.name not in SKIPPED:
+            if not is_passed_over(entry.name):
                 yield from _entry(entry, root, folders)
 
 

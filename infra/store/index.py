@@ -114,13 +114,17 @@ class Index:
         return self._vectors.owns
 
     @contextmanager
-    def ingesting(self, *, wait_seconds: float = INGESTION_WAIT_SECONDS) -> Generator[None]:
+    def ingesting(self, *, wait_seconds: float | None = None) -> Generator[None]:
         """Be the only ingestion into this index meanwhile; everything is on the disk afterwards.
+
+        Args:
+            wait_seconds: how long to wait for another one's end; None: ten seconds.
 
         Raises:
             StoreLocked: another one is still at work after ``wait_seconds``; the message says which process.
         """
-        held = Ownership(self.folder, name=INGESTION, wait_seconds=wait_seconds)
+        wait = INGESTION_WAIT_SECONDS if wait_seconds is None else wait_seconds
+        held = Ownership(self.folder, name=INGESTION, wait_seconds=wait)
         try:
             yield
             self.settle()

@@ -1,13 +1,15 @@
 """LlamaIndex's key-value store over SQLite in WAL mode: where its ingestion cache keeps what a transformation gave.
 
 LlamaIndex ships a JSON file only. Values are JSON, compressed. The store is bounded: beyond ``max_entries`` the entries
-put first are dropped (a cache may forget). The ``a`` forms run in a thread.
+put first are dropped, beyond ``max_bytes`` the older half of them (a cache may forget). The ``a`` forms run in a
+thread.
 """
 
 import asyncio
 import json
 import zlib
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
 from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVStore
@@ -15,6 +17,7 @@ from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVSto
 from infra.store.database import Database
 
 MAX_ENTRIES = 20_000
+MAX_BYTES = 256_000_000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
@@ -27,10 +30,11 @@ Value = dict[str, Any]
 class SqliteKeyValues(BaseKVStore):
     """A bounded key-value store in one file; thread-safe."""
 
-    def __init__(self, path: Path, *, max_entries: int = MAX_ENTRIES) -> None:
+    def __init__(self, path: Path, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         """Open or create ``path``. Raises StoreError where it cannot be opened or written."""
         self._database = Database(path, SCHEMA)
         self._max_entries = max_entries
+        self._max_bytes = max_bytes
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
@@ -46,6 +50,10 @@ class SqliteKeyValues(BaseKVStore):
             change.execute(
                 "DELETE FROM entries WHERE number <= (SELECT max(number) FROM entries) - ?", (self._max_entries,)
             )
+            if _used_bytes(change) > self._max_bytes:
+                change.execute(
+                    "DELETE FROM entries WHERE number <= (SELECT (min(number) + max(number)) / 2 FROM entries)"
+                )
 
     def get(self, key: str, collection: str = DEFAULT_COLLECTION) -> Value | None:
         """What is kept under ``key``, or None."""
@@ -78,3 +86,11 @@ class SqliteKeyValues(BaseKVStore):
     async def adelete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
         """``delete`` in a thread."""
         return await asyncio.to_thread(self.delete, key, collection)
+
+
+def _used_bytes(change: Connection) -> int:
+    """What the file's pages in use hold; those that were given back are used again."""
+    pages, free, size = (
+        change.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size

@@ -151,3 +151,17 @@ async def test_a_run_may_choose_its_back_end(client: LangGraphClient) -> None:
 async def test_many_runs_at_once_share_one_index(client: LangGraphClient) -> None:
     results = await asyncio.gather(*(client.runs.wait(None, "docmind", input=asked(QUESTION)) for _ in range(4)))
     assert all(isinstance(result, dict) and result["answer"]["citations"] for result in results)
+
+
+async def test_another_process_ingests_and_asks_while_the_server_runs(client: LangGraphClient, server: Server) -> None:
+    await client.runs.wait(None, "docmind", input=asked(QUESTION))
+    notes = server.folder / "notes"
+    notes.mkdir()
+    (notes / "boiler.txt").write_text("Clara Voss repaired the boiler of house nine in May.", encoding="utf-8")
+    ingested = await asyncio.to_thread(run, server.folder, "-m", "tools.ingest", str(notes))
+    assert ingested.returncode == 0, ingested.stderr
+    question = "Who repaired the boiler of house nine?"
+    found = await asyncio.to_thread(run, server.folder, "-m", "tools.retrieve", "--json", "--k", "1", question)
+    assert json.loads(found.stdout)[0]["doc"].endswith("boiler.txt")
+    answered: Any = await client.runs.wait(None, "docmind", input=asked(question))
+    assert answered["answer"]["citations"][0]["doc"].endswith("boiler.txt")

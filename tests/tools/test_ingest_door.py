@@ -109,10 +109,18 @@ def test_a_data_directory_that_cannot_be_written_ends_with_1_and_one_line(
     )
 
 
-def test_an_index_that_somebody_owns_is_ingested_into_all_the_same(docs: Path, data_dir: Path) -> None:
+def test_an_index_in_use_is_shared_but_one_ingestion_is_at_work_at_a_time(
+    docs: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.store.index.INGESTION_WAIT_SECONDS", 0.0)
     with Index.open(load_settings(data_dir=data_dir), WordEmbedder()) as index:
         assert call(docs).exit_code == 0
         assert index.counts().documents > 0
+        with index.ingesting():
+            result = call(docs)
+    assert result.exit_code == 1
+    assert f"process {os.getpid()} " in result.stderr
+    assert "is ingesting into" in result.stderr
 
 
 def test_an_interruption_ends_with_130_and_says_how_to_go_on(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,9 +133,9 @@ def test_an_interruption_ends_with_130_and_says_how_to_go_on(docs: Path, monkeyp
     assert result.stderr == "docmind: interrupted; what was read so far is kept, run the same again to go on\n"
 
 
-def start(docs: Path, data_dir: Path) -> "subprocess.Popen[bytes]":
+def start(docs: Path, data_dir: Path, *options: str) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "DOCMIND_DATA_DIR": str(data_dir), "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "tools.ingest", str(docs), "--json"]
+    command = [sys.executable, "-m", "tools.ingest", str(docs), "--json", *options]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -139,6 +147,23 @@ def test_the_door_works_as_a_process_with_the_real_model(docs: Path, data_dir: P
     with Index.open(load_settings(data_dir=data_dir), embedder) as index:
         (hit,) = index.dense(embedder.embed(["One text."])[0], 5)
     assert 0.5 < hit.score < 1
+
+
+def test_watching_keeps_in_step_until_it_is_interrupted_and_ends_well(docs: Path, data_dir: Path) -> None:
+    with start(docs, data_dir, "--watch") as process:
+        assert process.stdout
+        assert process.stderr
+        assert json.loads(process.stdout.readline())["added"] == 1
+        (docs / "c.txt").write_text("Another text.")
+        assert json.loads(process.stdout.readline())["added"] == 1
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, b"")
+    lines = errors.decode().splitlines()
+    assert [line for line in lines if line.startswith("docmind: ")] == [
+        f"docmind: watching {docs}; Ctrl-C ends it",
+        "docmind: no longer watching; what was read so far is kept",
+    ]
 
 
 @pytest.mark.prove
@@ -163,5 +188,5 @@ def test_a_killed_ingestion_is_completed_by_the_next(
     embedder = open_minilm(data_dir)
     with Index.open(load_settings(data_dir=data_dir), embedder) as index:
         counts = index.counts()
-        assert (counts.documents, index.library.outbox()) == (80, [])
+        assert (counts.documents, index.library.outbox()) == (80, {})
         assert len(index.dense(embedder.embed(["things"])[0], 9_999)) == counts.windows

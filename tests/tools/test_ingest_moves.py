@@ -175,6 +175,17 @@ def test_what_was_unreadable_is_read_when_it_can_be(index: Index, embedder: Coun
     assert index.library.unreadable() == {}
 
 
+def test_a_broken_link_in_the_place_of_an_unreadable_file_leaves_no_note_of_that_file(
+    index: Index, embedder: CountingEmbedder, docs: Path
+) -> None:
+    make_a_file_unreadable(docs)
+    run(index, embedder, docs)
+    (docs / "caches.md").unlink()
+    (docs / "caches.md").symlink_to(docs / "nowhere.md")
+    run(index, embedder, docs)
+    assert index.library.unreadable() == {}
+
+
 def test_a_file_beyond_a_bound_is_tried_again_under_another_bound(
     index: Index, embedder: CountingEmbedder, docs: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """Small documents for the store's tests: each line is a passage with one window."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import numpy as np
@@ -13,6 +13,9 @@ from infra.store.roots import scope_id
 from tests.tools.words import WordEmbedder
 
 ROOT = "/home/docs"
+
+Opened = Callable[[], Index]
+"""Opens one folder again and again, as one process each."""
 
 
 def entry(path: str, text: str, *, root: str = ROOT, header: str = "") -> Entry:
@@ -62,3 +65,8 @@ def snapshot(index: Index, embedder: Embedder) -> tuple[object, ...]:
         index.idf(["cat", "dog", "bark", "nowher"]),
         index.library.outbox(),
     )
+
+
+def found(index: Index, *words: str) -> set[str]:
+    """Documents that hold one of the words."""
+    return {hit.document_id for hit in index.sparse(words, 99)}

@@ -1,6 +1,7 @@
 """LlamaIndex's key-value store over SQLite: its contract, its bound, and its ingestion cache on top."""
 
 from pathlib import Path
+from random import Random
 
 import pytest
 from llama_index.core.ingestion import IngestionCache
@@ -43,6 +44,21 @@ def test_beyond_the_bound_what_was_put_first_is_dropped(tmp_path: Path) -> None:
         store.put(str(number), {"n": number})
     store.put("3", {"n": 33})
     assert store.get_all() == {"4": {"n": 4}, "3": {"n": 33}}
+    store.close()
+
+
+def test_beyond_the_bytes_allowed_the_older_half_is_dropped_again_and_again(tmp_path: Path) -> None:
+    store = SqliteKeyValues(tmp_path / "kv.sqlite3", max_bytes=200_000)
+    chance = Random(1)
+    for number in range(300):
+        store.put(str(number), {"text": chance.randbytes(2_000).hex()})
+    kept = [int(key) for key in store.get_all()]
+    assert 20 < len(kept) < 100
+    assert kept == list(range(kept[0], 300))
+    store.put("large", {"text": chance.randbytes(300_000).hex()})
+    store.put("small", {"n": 1})
+    assert store.get("small") == {"n": 1}
+    assert (tmp_path / "kv.sqlite3").stat().st_size < 1_000_000
     store.close()
 
 

@@ -168,6 +168,16 @@ def test_from_the_folder_to_the_server_and_back(server: Loopback, data_dir: Path
         assert embedder.asked == []
 
 
+def test_what_changed_while_the_folder_was_in_use_is_on_the_server_afterwards(server: Loopback, tmp_path: Path):
+    same_size = entry(f"{ROOT}/cats.md", "Cats run.\nCats jump.\nCats climb.", header="Cats")
+    with Index.open(on(server), CountingEmbedder()) as index:
+        index.change([CATS])
+    with Index.open(load_settings(), CountingEmbedder()) as index:
+        index.change([same_size])
+    with Index.open(on(server), CountingEmbedder()) as index:
+        assert seen(index) == embedded(tmp_path, [same_size])
+
+
 def test_a_server_that_is_gone_is_one_line_and_nothing_is_lost(tmp_path: Path):
     with wired() as server:
         options = on(server)
