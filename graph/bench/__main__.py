@@ -1,19 +1,27 @@
 """The door for measurements: ``python -m graph.bench NAME``, the same as ``docmind bench NAME``."""
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from graph.bench import answers as answers_bench
 from graph.bench import citations as citations_bench
 from graph.bench import counting as counting_bench
+from graph.bench import plots
+from graph.bench import retrieval as retrieval_bench
+from graph.bench import scale as scale_bench
 from graph.bench.report import show
 from infra.errors import DocMindError
 from infra.settings import Settings, load_settings
 from infra.telemetry import set_up_logging
 from tools.arguments import DocsCommand
+
+TABLE_WIDTH = 160
+"""Columns of a table that goes into a file."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -52,6 +60,39 @@ def counting(
 ) -> None:
     """Count a long conversation cold, and again with one message more, beside the bare tokenizer."""
     show("Counting tokens", counting_bench.run(tokenizer, base_url, tokens))
+
+
+@app.command()
+def retrieval(
+    data: Annotated[Path, typer.Option(help="The folder of the evaluation data, or of one of its sets.")],
+    out: Annotated[Path | None, typer.Option(help="Draw plots (PNG) into this folder.")] = None,
+    peers: Annotated[bool, typer.Option(help="Measure BM25, MiniLM and LlamaIndex's default index as well.")] = True,
+) -> None:
+    """Search the evaluation sets with the defaults and with everything on, beside peers and aims.
+
+    The sets become files and an index under DOCMIND_DATA_DIR, so that a second run embeds nothing anew; the first takes
+    some minutes. Settings of search and of the embedding model are those of the environment. The last line is JSON.
+    """
+    if out:
+        plots.check(out)
+    figures = retrieval_bench.run(data, _settings(), peers=peers, console=Console(stderr=True))
+    console = Console()
+    retrieval_bench.tables(figures, console if console.is_terminal else Console(width=TABLE_WIDTH))
+    for file in retrieval_bench.draw(figures, out) if out else ():
+        typer.echo(f"plot: {file}", err=True)
+    typer.echo(json.dumps(figures))
+
+
+@app.command()
+def scale(
+    sizes: Annotated[list[int] | None, typer.Option(min=20, help="Chunks to grow to; may be given again.")] = None,
+    queries: Annotated[int, typer.Option(min=1, max=10_000, help="Queries of each kind at each size.")] = 100,
+) -> None:
+    """Grow the embedded store to 10,000, 30,000 and 100,000 synthetic chunks: time of a query, memory, threads.
+
+    Needs no data and no model. The last line is JSON.
+    """
+    show("The embedded store as it grows", scale_bench.run(sorted(sizes or scale_bench.SIZES), queries=queries))
 
 
 def _settings(**given: Any) -> Settings:

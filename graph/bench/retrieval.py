@@ -7,11 +7,17 @@ other work, the latter is the measure.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
 from graph.bench.peers import PEERS
+from graph.bench.plots import bars
 from graph.bench.recall import abstention, scores
 from graph.bench.report import quantiles, share
 from graph.bench.sets import EvaluationSet, Place, read_sets
@@ -49,17 +55,23 @@ AIMS: dict[str, dict[str, tuple[float, float]]] = {
 }
 """What is aimed at: (default, everything on)."""
 
+OURS, OURS_ALL_ON = "docmind", "docmind_all_on"
+AIM, AIM_ALL_ON = "aim_default", "aim_all_on"
+SYSTEMS = (OURS, OURS_ALL_ON, *PEERS)
+
 Row = dict[str, Any]
+Rows = dict[str, Row]
 T = TypeVar("T")
 
 
-def run(data: Path, settings: Settings, *, peers: bool = True) -> dict[str, dict[str, Row]]:
+def run(data: Path, settings: Settings, *, peers: bool = True, console: Console | None = None) -> dict[str, Rows]:
     """Measure every set that lies in ``data``.
 
     Args:
-        data: the folder of the evaluation data.
+        data: the folder of the evaluation data, or of one set.
         settings: where indexes are kept, and the embedding model; its retrieval section is the default column.
         peers: whether the peers are measured as well.
+        console: where progress is shown; None: nowhere.
 
     Returns:
         For each set: its aims, and for each system its figures, ``questions``, ``milliseconds`` and
@@ -69,31 +81,61 @@ def run(data: Path, settings: Settings, *, peers: bool = True) -> dict[str, dict
         ConfigurationError: ``data`` holds no set, or the peers' package is missing.
         StoreError: the data directory cannot be read or written.
     """
+    sets = read_sets(data)
     embedder = open_embedder(settings)
-    return {evaluated.name: _measured(evaluated, settings, embedder, peers=peers) for evaluated in read_sets(data)}
+    systems = SYSTEMS if peers else (OURS, OURS_ALL_ON)
+    with Progress(console=console, transient=True, disable=console is None) as progress:
+        found: dict[str, Rows] = {}
+        for evaluated in sets:
+            task = progress.add_task(evaluated.name, total=len(evaluated.questions) * len(systems))
+            bench = _Bench(evaluated, embedder, lambda task=task: progress.advance(task))
+            found[evaluated.name] = _measured(bench, settings, systems)
+    return found
 
 
-def _measured(evaluated: EvaluationSet, settings: Settings, embedder: Embedder, *, peers: bool) -> dict[str, Row]:
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """One set under test; ``advance`` shows that a question was asked."""
+
+    evaluated: EvaluationSet
+    embedder: Embedder
+    advance: Callable[[], None]
+
+    def timed(self, ask: Callable[[str], T]) -> tuple[list[T], list[tuple[float, float]]]:
+        """What is found for each question, and its seconds of the clock and of the processor."""
+        found: list[T] = []
+        spent: list[tuple[float, float]] = []
+        for question in self.evaluated.questions:
+            started, worked = time.perf_counter(), time.process_time()
+            found.append(ask(question.text))
+            spent.append((time.perf_counter() - started, time.process_time() - worked))
+            self.advance()
+        return found, spent
+
+
+def _measured(bench: _Bench, settings: Settings, systems: Sequence[str]) -> Rows:
+    evaluated, embedder = bench.evaluated, bench.embedder
     aims = AIMS.get(evaluated.name, {})
-    rows: dict[str, Row] = {
-        "aim_default": {name: pair[0] for name, pair in aims.items()},
-        "aim_all_on": {name: pair[1] for name, pair in aims.items()},
+    rows: Rows = {
+        AIM: {name: pair[0] for name, pair in aims.items()},
+        AIM_ALL_ON: {name: pair[1] for name, pair in aims.items()},
     }
     everything = settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update=ALL_ON)})
     folder = settings.data_dir / "evaluation" / evaluated.name
     _write(evaluated, folder)
     with Index.open(settings.model_copy(update={"tenant": f"evaluation-{evaluated.name}"}), embedder) as index:
         ingest(index, embedder, [folder], settings=settings.ingest, prune=True)
-        rows["docmind"] = _ours(evaluated, open_retriever(index, embedder, settings))
-        rows["docmind_all_on"] = _ours(evaluated, open_retriever(index, embedder, everything))
-    for name, peer in PEERS.items() if peers else ():
-        found, spent = _timed(evaluated, peer(evaluated, embedder))
+        rows[OURS] = _ours(bench, open_retriever(index, embedder, settings))
+        rows[OURS_ALL_ON] = _ours(bench, open_retriever(index, embedder, everything))
+    for name in systems[2:]:
+        found, spent = bench.timed(PEERS[name](evaluated, embedder))
         rows[name] = {**scores(evaluated, found, _cutoffs(evaluated)), **_conditions(evaluated, spent)}
     return rows
 
 
-def _ours(evaluated: EvaluationSet, retriever: Retriever) -> Row:
-    findings, spent = _timed(evaluated, lambda question: retriever.search(question, k=PASSAGES))
+def _ours(bench: _Bench, retriever: Retriever) -> Row:
+    evaluated = bench.evaluated
+    findings, spent = bench.timed(lambda question: retriever.search(question, k=PASSAGES))
     row: Row = scores(evaluated, [_places(finding) for finding in findings], _cutoffs(evaluated))
     if any(not question.gold for question in evaluated.questions):
         row |= abstention(evaluated.questions, [finding.signal.probability for finding in findings])
@@ -102,17 +144,6 @@ def _ours(evaluated: EvaluationSet, retriever: Retriever) -> Row:
         signals = [f.signal for q, f in zip(evaluated.questions, findings, strict=True) if bool(q.gold) is known]
         row |= {name: share(sum(not signal.likely for signal in signals), len(signals))} if signals else {}
     return {**row, **_conditions(evaluated, spent)}
-
-
-def _timed(evaluated: EvaluationSet, ask: Callable[[str], T]) -> tuple[list[T], list[tuple[float, float]]]:
-    """What is found for each question, and its seconds of the clock and of the processor."""
-    found: list[T] = []
-    spent: list[tuple[float, float]] = []
-    for question in evaluated.questions:
-        started, worked = time.perf_counter(), time.process_time()
-        found.append(ask(question.text))
-        spent.append((time.perf_counter() - started, time.process_time() - worked))
-    return found, spent
 
 
 def _conditions(evaluated: EvaluationSet, spent: Sequence[tuple[float, float]]) -> Row:
@@ -138,3 +169,43 @@ def _write(evaluated: EvaluationSet, folder: Path) -> None:
         if not file.is_file() or file.read_bytes() != text.encode():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(text.encode())
+
+
+def tables(figures: Mapping[str, Rows], console: Console) -> None:
+    """Print a table for each set: a line for each figure, a column for each system, aims beside ours."""
+    for name, rows in figures.items():
+        systems = [system for system in rows if system not in (AIM, AIM_ALL_ON)]
+        columns = [OURS, AIM, OURS_ALL_ON, AIM_ALL_ON, *systems[2:]]
+        title = f"{name}, {rows[OURS]['questions']} questions; milliseconds a question"
+        table = Table("", *(column.replace("_", " ") for column in columns), title=title, title_justify="left")
+        flat = {column: _flat(rows[column]) for column in columns}
+        for figure in dict.fromkeys(figure for column in columns for figure in flat[column]):
+            table.add_row(figure.replace("_", " "), *(_shown(flat[column].get(figure)) for column in columns))
+        console.print(table)
+
+
+def draw(figures: Mapping[str, Rows], folder: Path) -> list[Path]:
+    """Draw for each set its shares beside the aims of the default, and its times; return the files."""
+    files: list[Path] = []
+    for name, rows in figures.items():
+        flat = {system: _flat(row) for system, row in rows.items() if system not in (AIM, AIM_ALL_ON)}
+        known = dict.fromkeys(figure for row in flat.values() for figure in row if figure != "questions")
+        shares = [figure for figure in known if "milliseconds" not in figure]
+        times = [figure for figure in known if "milliseconds" in figure]
+        title = f"{name}: shares; dashed: the aim of the default"
+        files.append(bars(folder / f"retrieval_{name}.png", title, flat, shares, rows[AIM]))
+        title = f"{name}: milliseconds a question, its embedding included"
+        files.append(bars(folder / f"retrieval_{name}_time.png", title, flat, times))
+    return files
+
+
+def _flat(row: Row) -> dict[str, float]:
+    """A system's figures with those of its quantiles beside them (``milliseconds p50``)."""
+    flat: dict[str, float] = {}
+    for name, value in row.items():
+        flat |= {f"{name} {p}": value[p] for p in ("p50", "p95")} if name.endswith("milliseconds") else {name: value}
+    return flat
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"

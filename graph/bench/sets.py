@@ -107,11 +107,13 @@ READERS = {"lihua_world": read_lihua, "anthropic_docs": read_manual, "chunking":
 
 
 def read_sets(data: Path) -> list[EvaluationSet]:
-    """Read every set that lies in ``data``.
+    """Read every set that lies in ``data``, or the one set that is ``data``.
 
     Raises:
         ConfigurationError: none does, or one is damaged.
     """
+    if data.name in READERS and (data / "questions.json").is_file():
+        return [READERS[data.name](data)]
     found = [read(data / name) for name, read in READERS.items() if (data / name / "questions.json").is_file()]
     if not found:
         raise ConfigurationError(f"--data {data} holds none of {', '.join(READERS)}; give the evaluation data's folder")
