@@ -4,6 +4,7 @@ A test that breaks one of these rules on purpose says so by a marker or by setti
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 
 hypothesis_settings.register_profile("house", derandomize=True, deadline=None, print_blob=True)
 hypothesis_settings.load_profile("house")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell starts background jobs so, and what they start would never hear of Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
