@@ -184,5 +184,6 @@ def test_what_was_embedded_before_a_fault_is_not_asked_for_again(data_dir: Path,
         server.otherwise = lambda asked, reply: None
         loopback.requests.clear()
         assert memory.remember(texts) == 100
-        assert sum(len(body["input"]) for body in loopback.bodies("/v1/embeddings")) == 100
+        asked_for = {text for body in loopback.bodies("/v1/embeddings") for text in body["input"]}
+        assert len(asked_for) == 100  # a set: a request of the failed piece may have come in after that
         assert memory.remember(texts) == 0
