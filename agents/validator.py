@@ -151,7 +151,8 @@ def _is_sentences(span: tuple[int, int], passage: Passage) -> bool:
 
 def _citation(mark: str, passage: Passage, span: tuple[int, int]) -> Citation:
     start, end = span
-    return Citation(mark, passage.doc, start, end, passage.text[start - passage.start : end - passage.start])
+    quote = passage.text[start - passage.start : end - passage.start]
+    return Citation(mark, passage.doc, start, end, quote, passage.section)
 
 
 def _objection(item: _Checked, judged: dict[int, Judgement]) -> str | None:

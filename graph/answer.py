@@ -115,9 +115,14 @@ def _shortened(part: str) -> str:
 
 def shown(view: View, notes: Sequence[str]) -> str:
     """Return the text with its sources and notes below, as a conversation shows it."""
-    lines = [f"[{c.label}] {one_line(c.doc)} ({c.start}-{c.end})" for c in citations_of(view)]
+    lines = [f"[{c.label}] {source_of(c.doc, c.section, c.start, c.end)}" for c in citations_of(view)]
     sources = SOURCES + "\n".join(lines) if lines else ""
     return text_of(view) + sources + "".join(f"{NOTE}{note}" for note in notes)
+
+
+def source_of(doc: str, section: str, start: int, end: int) -> str:
+    """Return where a quote stands, on one line: document, page or section, characters."""
+    return f"{', '.join(filter(None, map(one_line, (doc, section))))} ({start}-{end})"
 
 
 def without_sources(text: str) -> str:
@@ -133,9 +138,7 @@ def answer_of(view: View, visits: Sequence[Visit], compressions: Sequence[Compre
         "question": view.asked,
         "answer": text_of(view),
         "abstained": not direct and not citations,
-        "citations": [
-            {"label": c.label, "doc": c.doc, "start": c.start, "end": c.end, "quote": c.quote} for c in citations
-        ],
+        "citations": [asdict(citation) for citation in citations],
         "route": view.route.model_dump() if view.route else None,
         "plan": view.plan.model_dump() if view.plan else None,
         "verdict": _verdict(view),

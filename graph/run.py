@@ -16,6 +16,7 @@ import typer
 from langchain_core.messages import HumanMessage
 from rich.console import Console
 
+from graph.answer import source_of
 from graph.batch import Batch, read_questions, run_batch
 from graph.session import Ask, Session, prepare
 from graph.stages import asked
@@ -163,8 +164,8 @@ def render(answer: dict[str, Any]) -> str:
 
 def _source(citation: dict[str, Any]) -> str:
     """Return one source on one line; the exact words, line breaks included, are what ``--json`` is for."""
-    doc, words = one_line(citation["doc"]), one_line(citation["quote"])
-    return f'  [{citation["label"]}] {doc} ({citation["start"]}-{citation["end"]}): "{words}"'
+    place = source_of(citation["doc"], citation["section"], citation["start"], citation["end"])
+    return f'  [{citation["label"]}] {place}: "{one_line(citation["quote"])}"'
 
 
 def _ledger(console: Console, answer: dict[str, Any], notes: list[str]) -> None:

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from itertools import accumulate, takewhile
 
 from infra.text.sentences import split_sentences
+from tools.context import section_name
 from tools.extracted import Extracted, Section, Span
 
 SPLITTER_VERSION = "split-2"
@@ -32,12 +33,13 @@ _WHOLE_DIGITS, _PIECE_DIGITS = 4, 2
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A passage to be: its place, its header, and the places of its windows."""
+    """A passage to be: its place, its header, the places of its windows, and the name of its section."""
 
     start: int
     end: int
     header: str
     windows: tuple[Span, ...]
+    section: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,10 @@ def cut(extracted: Extracted, header: Callable[[Section], str]) -> list[Cut]:
     """Cut a document; ``header`` gives the header of what stands in a section."""
     cuts: list[Cut] = []
     for section in extracted.sections:
-        known = header(section)
+        known, name = header(section), section_name(section)
         for stretch in _anchored(extracted.text, _pieces(extracted.text, section)):
             for group in _packed(stretch):
-                cuts.append(Cut(group[0].start, group[-1].end, known, _windows(extracted.text, group)))
+                cuts.append(Cut(group[0].start, group[-1].end, known, _windows(extracted.text, group), name))
     return cuts
 
 

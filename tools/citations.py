@@ -50,6 +50,7 @@ class Citation:
         start: offset of the quote's first character in the document's extracted text.
         end: offset after its last character.
         quote: exactly ``extracted[start:end]``.
+        section: where in the document the quote stands, for people ("page 3", "Caches > Kinds"), or "".
     """
 
     label: str
@@ -57,6 +58,7 @@ class Citation:
     start: int
     end: int
     quote: str
+    section: str = ""
 
 
 def locate(quote: str, passage: Passage) -> tuple[int, int] | None:

@@ -9,10 +9,13 @@ from collections import Counter
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from infra.text.plain import short_line
 from tools.extracted import Extracted, Section, Span
 
 HEADER_CHARS = 320
 PART_CHARS = 100
+SECTION_CHARS = 200
+"""Of a section's name in a citation; the outermost headings give way."""
 COLUMNS_CHARS = 220
 """A row says little without the names of its columns: they get more room than any other part."""
 MAX_PEOPLE = 8
@@ -101,6 +104,17 @@ def header_of(extracted: Extracted, section: Section, path: str) -> str:
     shown = [_line(part, PART_CHARS) for part in parts]
     shown += [_line(columns, COLUMNS_CHARS), _line(folders, PART_CHARS)]
     return " | ".join(dict.fromkeys(part for part in shown if part))[:HEADER_CHARS]
+
+
+def section_name(section: Section) -> str:
+    """Where a section stands, as a citation names it (``page 3``, ``Caches > Kinds``, ``function get``), or ""."""
+    headings = [short_line(words, PART_CHARS) for words in section.headings if words.strip()]
+    first = f"{section.kind or 'page'} {section.page}" if section.page else ""
+    if section.kind and not section.page and headings:
+        headings[-1] = f"{section.kind} {headings[-1]}"
+    while len(name := " > ".join(filter(None, [first, *headings]))) > SECTION_CHARS:
+        del headings[0]
+    return name
 
 
 def _line(text: str, most: int) -> str:

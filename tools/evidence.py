@@ -20,6 +20,8 @@ class Passage:
         header: what gives them context (title, headings, date); embedded and shown, never quoted.
         score: fused relevance, higher is better; comparable within one query only.
         digest: content hash of ``text`` (hex), to tell later whether it still stands.
+        section: where in the document it stands, for people ("page 3", "Caches > Kinds"); a passage never crosses the
+            border of a section, so this is where each of its quotes stands too. "" when there are none.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Passage:
     header: str
     score: float
     digest: str
+    section: str = ""
 
 
 @dataclass(frozen=True, slots=True)

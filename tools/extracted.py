@@ -29,6 +29,7 @@ class Section:
         page: its page, counted from 1; 0 when there are no pages.
         columns: the column names its rows have, when it is a table.
         units: spans that are not to be divided while they fit a passage (rows, chat lines); empty: sentences decide.
+        kind: what a citation calls its page or its last heading ("slide", "function"); "": "page", and nothing.
     """
 
     start: int
@@ -37,6 +38,7 @@ class Section:
     page: int = 0
     columns: tuple[str, ...] = ()
     units: tuple[Span, ...] = ()
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,12 @@ def _section_json(section: Section) -> dict[str, Any]:
         "page": section.page,
         "columns": list(section.columns),
         "units": [place for unit in section.units for place in unit],
+        "kind": section.kind,
     }
 
 
 def _section(item: dict[str, Any]) -> Section:
     places = iter(item["units"])
     units = tuple(zip(places, places, strict=True))
-    return Section(item["start"], item["end"], tuple(item["headings"]), item["page"], tuple(item["columns"]), units)
+    headings, columns = tuple(item["headings"]), tuple(item["columns"])
+    return Section(item["start"], item["end"], headings, item["page"], columns, units, item["kind"])

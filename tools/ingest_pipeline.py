@@ -35,7 +35,7 @@ Node = BaseNode
 CACHE_COLLECTION = "splits"
 DOCUMENT, RELATIVE, STRUCTURE = "path", "relative", "structure"
 CHUNK, ORDINAL, CHUNK_START, CHUNK_END = "chunk", "ordinal", "chunk_start", "chunk_end"
-HEADER, START, END = "header", "start", "end"
+HEADER, START, END, SECTION = "header", "start", "end", "section"
 
 
 class SplitWindows(TransformComponent):
@@ -134,6 +134,7 @@ def _nodes(document_id: str, chunk_id: str, ordinal: int, piece: Cut, text: str)
                 HEADER: piece.header,
                 START: start,
                 END: end,
+                SECTION: piece.section,
             },
         )
         for start, end in piece.windows
@@ -161,7 +162,8 @@ def _entry(stamp: Stamp, extracted: Extracted, nodes: Sequence[BaseNode]) -> Ent
 def _chunk(document_id: str, node: BaseNode, text: str) -> Chunk:
     m = node.metadata
     words = text[m[CHUNK_START] : m[CHUNK_END]]
-    return Chunk(m[CHUNK], document_id, m[ORDINAL], m[CHUNK_START], m[CHUNK_END], m[HEADER], digest_of(words))
+    place = (m[ORDINAL], m[CHUNK_START], m[CHUNK_END])
+    return Chunk(m[CHUNK], document_id, *place, m[HEADER], digest_of(words), m[SECTION])
 
 
 def _span(node: BaseNode) -> Span:

@@ -201,6 +201,5 @@ def _title(item: Ranked) -> str:
 
 def _passage(item: Ranked) -> Passage:
     stored = item.passage
-    return Passage(
-        stored.id, stored.doc, stored.start, stored.end, stored.text, stored.header, item.score, stored.digest
-    )
+    place = (stored.id, stored.doc, stored.start, stored.end)
+    return Passage(*place, stored.text, stored.header, item.score, stored.digest, stored.section)

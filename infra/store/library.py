@@ -24,7 +24,7 @@ from infra.store.database import Database
 from infra.store.dependents import Dependents
 from infra.store.records import Entry
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SCHEMA = f"""{dependents.SCHEMA}
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS documents (
 CREATE TABLE IF NOT EXISTS chunks (
     id TEXT PRIMARY KEY, document_id TEXT NOT NULL REFERENCES documents ON DELETE CASCADE, ordinal INTEGER NOT NULL,
     start INTEGER NOT NULL, end INTEGER NOT NULL, header TEXT NOT NULL, digest TEXT NOT NULL, text TEXT NOT NULL,
-    UNIQUE (document_id, ordinal));
+    section TEXT NOT NULL, UNIQUE (document_id, ordinal));
 CREATE TABLE IF NOT EXISTS windows (
     id TEXT PRIMARY KEY, chunk_id TEXT NOT NULL REFERENCES chunks ON DELETE CASCADE, document_id TEXT NOT NULL,
     start INTEGER NOT NULL, end INTEGER NOT NULL, key TEXT NOT NULL);
@@ -208,9 +208,10 @@ def _put_in(change: Connection, entry: Entry, terms: Mapping[str, int]) -> None:
     values = (d.id, d.root, d.path, d.digest, d.size, d.mtime_ns, d.version, d.title, d.text, _packed(terms))
     change.execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     chunks = (
-        (c.id, d.id, c.ordinal, c.start, c.end, c.header, c.digest, d.text[c.start : c.end]) for c in entry.chunks
+        (c.id, d.id, c.ordinal, c.start, c.end, c.header, c.digest, d.text[c.start : c.end], c.section)
+        for c in entry.chunks
     )
-    change.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", chunks)
+    change.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", chunks)
     spans = ((s.id, s.chunk_id, d.id, s.start, s.end, s.key) for s in entry.spans)
     change.executemany("INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?)", spans)
 

@@ -13,7 +13,7 @@ from infra.store.records import Counts, DocumentInfo, StoredPassage, StoredWindo
 from infra.store.roots import document_name, root_of
 
 _PASSAGE = """
-    SELECT c.id, c.document_id, d.path, c.ordinal, c.start, c.end, c.text, c.header, c.digest
+    SELECT c.id, c.document_id, d.path, c.ordinal, c.start, c.end, c.text, c.header, c.digest, c.section
     FROM chunks c JOIN documents d ON d.id = c.document_id """
 _WINDOW = """
     SELECT w.id, w.chunk_id, w.document_id, w.start, w.end,

@@ -67,6 +67,7 @@ class Chunk:
         end: offset after its last character.
         header: its context (title, headings, page, date, speakers, columns); embedded and searched, never quoted.
         digest: digest of its text alone.
+        section: where in the document it stands, as a citation says it ("page 3", "Caches > Kinds"), or "".
     """
 
     id: str
@@ -76,6 +77,7 @@ class Chunk:
     end: int
     header: str
     digest: str
+    section: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ class StoredPassage:
         text: the words, exactly ``text_of(document_id)[start:end]``.
         header: its context; never quoted.
         digest: digest of ``text``.
+        section: as in ``Chunk``.
     """
 
     id: str
@@ -169,6 +172,7 @@ class StoredPassage:
     text: str
     header: str
     digest: str
+    section: str = ""
 
 
 @dataclass(frozen=True, slots=True)

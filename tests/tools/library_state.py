@@ -15,7 +15,7 @@ QUERIES = (["cach", "saw", "hammer"], ["sentenc"], ["row", "plain", "word"])
 _TABLES = {
     # the modification time is left out: a fresh build may not trust it yet
     "documents": "SELECT id, root, path, digest, size, version, title, text, terms FROM documents ORDER BY id",
-    "chunks": "SELECT id, document_id, ordinal, start, end, header, digest, text FROM chunks ORDER BY id",
+    "chunks": "SELECT id, document_id, ordinal, start, end, header, digest, text, section FROM chunks ORDER BY id",
     "windows": "SELECT id, chunk_id, document_id, start, end, key FROM windows ORDER BY id",
     "terms": "SELECT term, windows FROM terms ORDER BY term",
     "roots": "SELECT path FROM roots ORDER BY path",

@@ -42,7 +42,7 @@ def test_tokens_are_estimated_like_word_pieces(text: str, tokens: int) -> None:
 
 def test_a_short_text_is_one_passage_with_one_window() -> None:
     text = "One sentence. And another."
-    assert cut(whole(text), header) == [Cut(0, 26, "header", ((0, 26),))]
+    assert cut(whole(text), header) == [Cut(0, 26, "header", ((0, 26),), "")]
 
 
 def test_passages_never_cross_a_section() -> None:

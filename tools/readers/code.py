@@ -46,6 +46,9 @@ _ASSIGNED = frozenset({"lexical_declaration", "variable_declaration"})
 _FUNCTION_VALUES = frozenset({"arrow_function", "function_expression", "class"})
 _ABOVE = frozenset({"comment", "line_comment", "block_comment", "attribute_item"})
 
+_Owner = tuple[str, str]
+"""Kind and qualified name of a definition; both "" outside of any."""
+
 
 def read_code(source: Source) -> Extracted:
     """Read a source file in one of the languages of ``GRAMMARS``."""
@@ -54,9 +57,9 @@ def read_code(source: Source) -> Extracted:
     grammar: object = getattr(import_module(module), function)()
     parser = Parser(Language(grammar))
     lines = text.split("\n")
-    owners = [""] * len(lines)
-    for first, last, name in _definitions(parser.parse(text.encode()).root_node):
-        owners[first : last + 1] = [name] * (last + 1 - first)
+    owners = [("", "")] * len(lines)
+    for first, last, owner in _definitions(parser.parse(text.encode()).root_node):
+        owners[first : last + 1] = [owner] * (last + 1 - first)
     for row in range(1, len(lines)):
         if not _WORD.search(lines[row]):
             # a closing bracket goes with what it closes
@@ -64,19 +67,19 @@ def read_code(source: Source) -> Extracted:
     return Extracted(text, "", tuple(_sections(lines, owners)))
 
 
-def _sections(lines: list[str], owners: list[str]) -> Iterator[Section]:
+def _sections(lines: list[str], owners: list[_Owner]) -> Iterator[Section]:
     """Neighbouring lines of one owner are a section; white space lies between."""
     start = 0
-    for owner, group in groupby(zip(owners, lines, strict=True), key=lambda pair: pair[0]):
+    for (kind, name), group in groupby(zip(owners, lines, strict=True), key=lambda pair: pair[0]):
         text = "\n".join(line for _, line in group)
         units = tuple(lines_of(text, start))
         if units:
-            yield Section(units[0][0], units[-1][1], (owner,) if owner else (), units=units)
+            yield Section(units[0][0], units[-1][1], (name,) if name else (), units=units, kind=kind)
         start += len(text) + 1
 
 
-def _definitions(root: Node) -> Iterator[tuple[int, int, str]]:
-    """First row, last row and qualified name of each definition, outer ones before what is in them.
+def _definitions(root: Node) -> Iterator[tuple[int, int, _Owner]]:
+    """First row, last row, kind and qualified name of each definition, outer ones before what is in them.
 
     What is defined on the line on which the outer definition begins does not stand apart from it.
     """
@@ -88,7 +91,7 @@ def _definitions(root: Node) -> Iterator[tuple[int, int, str]]:
         if name:
             outer = (*outer, name)
             if first > last:
-                yield first, node.end_point.row, ".".join(outer)
+                yield first, node.end_point.row, (_kind(node), ".".join(outer))
             last = max(last, first)
         if node.type in _HOLDERS or node.type in _CLASSES:
             stack += [(child, row, outer) for child, row in _children(node, first)][::-1]
@@ -107,6 +110,13 @@ def _children(node: Node, first: int) -> Iterator[tuple[Node, int]]:
             yield child, first if node.type in _WRAPPERS else above if joined else row
             above = -1
         last = child.end_point.row - (child.end_point.column == 0)
+
+
+def _kind(node: Node) -> str:
+    """What a citation calls a definition; "" where there are too many words for it (struct, trait, namespace)."""
+    if node.type in _FUNCTIONS or node.type in _ASSIGNED:
+        return "function"
+    return "class" if "class" in node.type else ""
 
 
 def _name(node: Node) -> str:

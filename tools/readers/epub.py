@@ -9,13 +9,17 @@ import zipfile
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, SoupStrainer
 
 from infra.errors import DocumentError
 from tools.extracted import Extracted, clean
 from tools.readers.outline import Outline
 from tools.readers.source import Source
 from tools.readers.web import add_html
+
+_TITLE_LEVEL = 7
+"""Below every HTML heading, so that a chapter's first one takes its place."""
+_TITLE_BYTES = 10_000
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _FONTS_ONLY = frozenset({"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"})
@@ -33,12 +37,14 @@ def read_epub(source: Source) -> Extracted:
         _check_open(archive)
         package = _package(archive)
         book = _xml(archive, package)
-        title = book.find("title")
         for chapter in _chapters(book, posixpath.dirname(package)):
             if chapter in archive.NameToInfo:
+                page = archive.read(chapter)
                 outline.page(0)
-                add_html(outline, archive.read(chapter))
-    return outline.extracted(" ".join(clean(title.get_text()).split()) if title else "", source.name)
+                if words := _title(page):
+                    outline.under(_TITLE_LEVEL, words)
+                add_html(outline, page)
+    return outline.extracted(_words(book), source.name)
 
 
 def _check_open(archive: zipfile.ZipFile) -> None:
@@ -65,6 +71,17 @@ def _chapters(book: BeautifulSoup, folder: str) -> Iterator[str]:
         if item is not None and "html" in str(item.get("media-type")):
             names[posixpath.normpath(posixpath.join(folder, unquote(str(item.get("href")))))] = None
     yield from names
+
+
+def _title(page: bytes) -> str:
+    """The title of a chapter's page, as far as it stands at its beginning; or ""."""
+    return _words(BeautifulSoup(page[:_TITLE_BYTES], "lxml", parse_only=SoupStrainer("title")))
+
+
+def _words(document: BeautifulSoup) -> str:
+    """The words of the first title in a document, or ""."""
+    title = document.find("title")
+    return " ".join(clean(title.get_text()).split()) if title else ""
 
 
 def _xml(archive: zipfile.ZipFile, name: str) -> BeautifulSoup:

@@ -57,7 +57,7 @@ def read_pptx(source: Source) -> Extracted:
     deck: Any = pptx.Presentation(str(source.path))
     outline = Outline()
     for number, slide in enumerate(deck.slides, start=1):
-        outline.page(number)
+        outline.page(number, "slide")
         heading = slide.shapes.title
         words = _line(heading.text_frame.text) if heading is not None else ""
         if words:

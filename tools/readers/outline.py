@@ -21,12 +21,13 @@ class Outline:
         self._bare = True
         self._kind = ""
         self._page = 0
+        self._pages = ""
         self.title = ""
 
-    def page(self, number: int) -> None:
-        """Begin a page: what was opened before ends, and its headings with it."""
+    def page(self, number: int, kind: str = "") -> None:
+        """Begin a page, called ``kind``: what was opened before ends, and its headings with it."""
         self._end()
-        self._page, self._path = number, []
+        self._page, self._pages, self._path = number, kind, []
 
     def under(self, level: int, words: str) -> None:
         """Let what follows stand under ``words`` without adding them to the text."""
@@ -73,7 +74,7 @@ class Outline:
 
     def _add(self, span: Span, columns: tuple[str, ...] = (), units: tuple[Span, ...] = ()) -> None:
         headings = tuple(words for _, words in self._path)
-        self._sections.append(Section(*span, headings, self._page, columns, units))
+        self._sections.append(Section(*span, headings, self._page, columns, units, self._pages))
 
     def _grow(self, span: Span) -> None:
         self._open = (self._open[0] if self._open else span[0], span[1])
