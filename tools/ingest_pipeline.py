@@ -1,6 +1,6 @@
 """Documents through LlamaIndex's ingestion pipeline: the only module, besides the cache's store, that knows LlamaIndex.
 
-``Pipeline.split`` takes one extracted document and gives the ``Entry`` to store. What LlamaIndex does by default would
+``Splitter.split`` takes one extracted document and gives the ``Entry`` to store. What LlamaIndex does by default would
 go wrong, so: the pipeline runs once a document (its cache key covers the whole node list); the document's path is in
 its metadata (equal texts under two paths are two entries of the cache); node ids are those of our windows; no workers.
 Embedding is a pipeline of its own without LlamaIndex's cache, over the nodes of many documents at once: embeddings are
@@ -67,25 +67,24 @@ class EmbedWindows(TransformComponent):
 
     def __call__(self, nodes: Sequence[BaseNode], **_: Any) -> Sequence[BaseNode]:
         """Embed the windows whose embedding is not known yet."""
-        texts = (embedded_text(node.metadata[HEADER], node.get_content(MetadataMode.NONE)) for node in nodes)
-        self.computed += self._memory.remember({digest_of(text): text for text in texts})
+        self.computed += self._memory.remember(texts_of(nodes))
         return nodes
 
 
-class Pipeline:
-    """Splits documents and has their windows embedded."""
+class Splitter:
+    """Splits documents."""
 
-    def __init__(self, memory: EmbeddingMemory, version: str, cache_file: Path) -> None:
-        """Keep LlamaIndex's cache in ``cache_file``; ``version`` is that of readers and splitter."""
-        self._values = SqliteKeyValues(cache_file)
-        cache = IngestionCache(cache=self._values, collection=CACHE_COLLECTION)
-        self._split = IngestionPipeline(transformations=[SplitWindows(version=version)], cache=cache)
-        self._windows = EmbedWindows(memory)
-        self._embed = IngestionPipeline(transformations=[self._windows], disable_cache=True)
+    def __init__(self, version: str, cache_file: Path | None) -> None:
+        """Keep LlamaIndex's cache in ``cache_file``, if given; ``version`` is that of readers and splitter."""
+        self._values = SqliteKeyValues(cache_file) if cache_file else None
+        cache = IngestionCache(cache=self._values, collection=CACHE_COLLECTION) if self._values else None
+        split = SplitWindows(version=version)
+        self._split = IngestionPipeline(transformations=[split], cache=cache, disable_cache=cache is None)
 
     def close(self) -> None:
         """Close the cache; safe to call twice."""
-        self._values.close()
+        if self._values:
+            self._values.close()
 
     def split(self, stamp: Stamp, extracted: Extracted) -> tuple[Entry, list[Node]]:
         """Cut one document: what is to be stored, and its nodes for ``embed``."""
@@ -99,11 +98,27 @@ class Pipeline:
         nodes = list(self._split.run(documents=[document]))
         return _entry(stamp, extracted, nodes), nodes
 
+
+class Pipeline(Splitter):
+    """Splits documents and has their windows embedded."""
+
+    def __init__(self, memory: EmbeddingMemory, version: str, cache_file: Path) -> None:
+        """Keep LlamaIndex's cache in ``cache_file``; ``version`` is that of readers and splitter."""
+        super().__init__(version, cache_file)
+        self._windows = EmbedWindows(memory)
+        self._embed = IngestionPipeline(transformations=[self._windows], disable_cache=True)
+
     def embed(self, nodes: Sequence[Node]) -> int:
         """Have the windows of any number of documents embedded and kept; return how many were computed."""
         before = self._windows.computed
         self._embed.run(nodes=nodes)
         return self._windows.computed - before
+
+
+def texts_of(nodes: Sequence[Node]) -> dict[str, str]:
+    """What is to be embedded of these windows, by the keys that embeddings are kept under."""
+    texts = (embedded_text(node.metadata[HEADER], node.get_content(MetadataMode.NONE)) for node in nodes)
+    return {digest_of(text): text for text in texts}
 
 
 def _split(node: BaseNode) -> list[BaseNode]:

@@ -1,14 +1,18 @@
 """The work of an ingestion: files read, split, embedded and stored, in groups of whole documents.
 
-``prepare`` reads and splits files and touches nothing; it runs ahead in a thread while the model is at work, and may
-run anywhere else. ``Work`` embeds and stores what it gives. A group is stored when its windows are enough for batches
+``prepare`` reads and splits files and touches nothing; it runs ahead in a thread while the model is at work, or
+elsewhere, with a model of its own. ``Work`` embeds what is not embedded yet and stores it. A group is stored when its windows are enough for batches
 of equal length, so that little is done again after a kill and memory stays bounded. A file that cannot be read is noted
 and the rest goes on.
 """
 
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from infra.errors import DocumentError
 from infra.settings import IngestSettings
@@ -19,7 +23,7 @@ from infra.store.memory import EmbeddingMemory
 from infra.store.records import Entry
 from infra.store.roots import scope_id
 from tools.ingest_ahead import ahead
-from tools.ingest_pipeline import Node, Pipeline
+from tools.ingest_pipeline import Node, Pipeline, Splitter
 from tools.ingest_plan import Done, Job, Maker
 from tools.ingest_report import Progress, Tell
 from tools.ingest_scan import Failure
@@ -42,6 +46,8 @@ class Outcome:
         nodes: its windows, to be embedded.
         error: why it could not be read.
         lasting: whether trying again is of no use while the file stays the same.
+        vectors: embeddings of its windows that were computed elsewhere, by key.
+        unseen: whether it was not this file that failed, but where it was to be read: what is stored of it stays.
     """
 
     job: Job
@@ -49,9 +55,15 @@ class Outcome:
     nodes: tuple[Node, ...] = ()
     error: str = ""
     lasting: bool = False
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict[str, NDArray[np.float32]])
+    unseen: bool = False
 
 
-def prepare(jobs: Iterable[Job], reading: Reading, pipeline: Pipeline) -> Generator[Outcome]:
+Elsewhere = Callable[[Sequence[Job]], AbstractContextManager[Iterator[Outcome]]]
+"""Reads and embeds files in other processes; gives what became of them, in any order, within the block."""
+
+
+def prepare(jobs: Iterable[Job], reading: Reading, splitter: Splitter) -> Generator[Outcome]:
     """Read and split files, one after the other; nothing is stored and nothing embedded."""
     for job in jobs:
         try:
@@ -61,7 +73,7 @@ def prepare(jobs: Iterable[Job], reading: Reading, pipeline: Pipeline) -> Genera
         except OSError as error:
             yield Outcome(job, error=error.strerror or str(error))
         else:
-            entry, nodes = pipeline.split(job.stamp, extracted)
+            entry, nodes = splitter.split(job.stamp, extracted)
             yield Outcome(job, entry, tuple(nodes))
 
 
@@ -71,6 +83,7 @@ class Work:
     def __init__(self, index: Index, embedder: Embedder, settings: IngestSettings, maker: Maker) -> None:
         """Work on ``index``, within the bounds of ``settings``."""
         self._index = index
+        self._model_id = embedder.model_id
         self._reading = Reading(settings)
         self._pipeline = Pipeline(EmbeddingMemory(index.library, embedder), maker.version, index.folder / CACHE_FILE)
         self._attempt = maker.attempt
@@ -78,17 +91,33 @@ class Work:
         self._group: list[Outcome] = []
         self._done = Done()
 
-    def run(self, jobs: Sequence[Job], tell: Tell) -> Done:
-        """Do ``jobs``; call once."""
-        outcomes = self._prepared(jobs, tell)
-        with ahead(outcomes, _weight, GROUP_WINDOWS, self._reading.close) as prepared:
-            for outcome in prepared:
+    def run(self, jobs: Sequence[Job], tell: Tell, elsewhere: Elsewhere | None = None) -> Done:
+        """Do ``jobs``; call once. Files are read in a thread of this process, or ``elsewhere``."""
+        with self._elsewhere(jobs, tell, elsewhere) if elsewhere else self._ahead(jobs, tell) as outcomes:
+            for outcome in outcomes:
                 self._group.append(outcome)
                 if sum(map(_weight, self._group)) >= GROUP_WINDOWS:
                     self._store(len(jobs), tell)
             self._store(len(jobs), tell)
         tell(Progress("", len(jobs), len(jobs)))
         return self._done
+
+    def _ahead(self, jobs: Sequence[Job], tell: Tell) -> AbstractContextManager[Iterator[Outcome]]:
+        return ahead(self._prepared(jobs, tell), _weight, GROUP_WINDOWS, self._reading.close)
+
+    @contextmanager
+    def _elsewhere(self, jobs: Sequence[Job], tell: Tell, elsewhere: Elsewhere) -> Generator[Iterator[Outcome]]:
+        def told(outcomes: Iterator[Outcome]) -> Generator[Outcome]:
+            for number, outcome in enumerate(outcomes, start=1):
+                self._read = number
+                tell(Progress(outcome.job.stamp.path, number, len(jobs)))
+                yield outcome
+
+        try:
+            with elsewhere(jobs) as outcomes:
+                yield told(outcomes)
+        finally:
+            self._pipeline.close()
 
     def _prepared(self, jobs: Sequence[Job], tell: Tell) -> Generator[Outcome]:
         """``prepare`` in the thread that reads ahead; what it needs is ended with it."""
@@ -108,6 +137,7 @@ class Work:
     def _store(self, total: int, tell: Tell) -> None:
         """Embed and store the group; a file's old document goes in the step in which its new one comes."""
         group, self._group = self._group, []
+        self._done.embedded += self._keep(group)
         nodes = [node for outcome in group for node in outcome.nodes]
         for first in range(0, len(nodes), EMBED_WINDOWS):
             tell(Progress("", self._read, total, first, len(nodes)))
@@ -119,6 +149,16 @@ class Work:
         for outcome in group:
             self._count(outcome)
 
+    def _keep(self, group: Sequence[Outcome]) -> int:
+        """Keep the embeddings that came with outcomes; return how many were not known."""
+        library = self._index.library
+        vectors = {key: vector for outcome in group for key, vector in outcome.vectors.items()}
+        known = library.embedded(self._model_id, list(vectors))
+        fresh = {key: vector for key, vector in vectors.items() if key not in known}
+        if fresh:
+            library.keep_embeddings(self._model_id, fresh)
+        return len(fresh)
+
     def _count(self, outcome: Outcome) -> None:
         job, stamp, done = outcome.job, outcome.job.stamp, self._done
         if outcome.entry:
@@ -126,17 +166,19 @@ class Work:
             done.changed += job.known
             done.added += not job.known and not job.moved_from
             return
-        done.dropped += job.known or bool(job.moved_from)
+        done.dropped += not outcome.unseen and (job.known or bool(job.moved_from))
         done.failed.append(Failure(stamp.path, outcome.error))
         if outcome.lasting:
             done.unreadable.append(Unreadable(stamp.path, stamp.size, stamp.mtime_ns, self._attempt, outcome.error))
 
 
 def _weight(outcome: Outcome) -> int:
-    return max(1, len(outcome.nodes))
+    return max(1, len(outcome.entry.spans) if outcome.entry else 0)
 
 
 def _old_path(outcome: Outcome) -> str:
     """The document that goes with this outcome: where the file stood before, or its own that can be read no more."""
+    if outcome.unseen:
+        return ""
     dropped = outcome.entry is None and outcome.job.known
     return outcome.job.stamp.path if dropped else outcome.job.moved_from
