@@ -16,7 +16,7 @@ TITLE_CHARS = 80
 Heading = tuple[int, str, int, int]
 """Level, words, and where the heading begins and ends."""
 
-_HEADING = re.compile(r"[ ]{0,3}(?P<marks>#{1,6})[ \t]+(?P<text>[^\n]*?)[ \t#]*$")
+_HEADING = re.compile(r"[ ]{0,3}(?P<marks>#{1,6})[ \t]+(?P<text>[^\n]*)")
 _FENCE = re.compile(r"[ ]{0,3}(?P<marks>`{3,}|~{3,})")
 _LINE = re.compile(r"[^\n]+")
 
@@ -69,8 +69,8 @@ def markdown_headings(text: str) -> Iterator[Heading]:
             fence = marks["marks"]
         elif marks and marks["marks"].startswith(fence):
             fence = ""
-        elif not fence and (heading := _HEADING.match(match[0])) and heading["text"]:
-            yield len(heading["marks"]), heading["text"], match.start(), match.end()
+        elif not fence and (heading := _HEADING.match(match[0])) and (words := heading["text"].rstrip(" \t#")):
+            yield len(heading["marks"]), words, match.start(), match.end()
 
 
 def lines_of(text: str, start: int = 0) -> list[Span]:

@@ -1,5 +1,6 @@
 """Text files: their text unchanged, their structure found."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,12 @@ def test_markdown_is_divided_at_its_headings(tmp_path: Path) -> None:
 def test_a_fence_ends_with_its_own_marks_only(tmp_path: Path) -> None:
     extracted = read_as(tmp_path, "a.md", "~~~~\n```\n# a\n~~~\n# b\n~~~~\n# c\nd")
     assert [headings for headings, _ in stretches(extracted)] == [(), ("c",)]
+
+
+def test_a_heading_of_many_marks_takes_no_time(tmp_path: Path) -> None:
+    marks, started = "#" * 60_000, time.process_time()
+    assert read_as(tmp_path, "a.md", f"# {marks}x\ny").title.endswith("x")
+    assert time.process_time() - started < 2
 
 
 def test_rows_of_a_table_keep_their_places_and_know_their_columns(tmp_path: Path) -> None:
