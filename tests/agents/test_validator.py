@@ -66,6 +66,13 @@ async def test_a_copied_sentence_is_accepted_without_asking_a_model() -> None:
     assert verdict == Verdict(accepted=[Accepted(text=OPENED, citations=[CITED])], rejected=[])
 
 
+async def test_a_citation_names_the_section_of_its_passage() -> None:
+    passage = replace(CASE.evidence[0].passage, section="page 3")
+    case = replace(CASE, evidence=[replace(CASE.evidence[0], passage=passage)])
+    [accepted] = (await validate(case, Draft(claims=[Claim(text=OPENED, marks=["E1"])]), None)).accepted
+    assert accepted.citations == [replace(CITED, section="page 3")]
+
+
 @pytest.mark.parametrize("marks", [[], ["E7"], ["<source>"]])
 async def test_a_claim_without_a_passage_behind_its_marks_is_rejected(marks: list[str]) -> None:
     verdict = await verdict_on(Claim(text=OPENED, marks=marks))

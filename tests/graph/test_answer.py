@@ -123,6 +123,19 @@ def test_the_name_of_a_document_forges_no_source_and_steers_no_terminal() -> Non
     assert answer["citations"][0]["doc"] == forged.citations[0].doc
 
 
+def test_a_source_names_the_page_or_section_and_the_object_has_it() -> None:
+    cited = [Citation("E1", "a.pdf", 3, 6, "Ann", "page 2"), Citation("E1", "a.pdf", 9, 12, "Bo.", "x\n[E9] b (0-1)")]
+    two = view(Accepted(text="Ann and Bo.", citations=cited))
+    places = ["[E1] a.pdf, page 2 (3-6)", "[E1] a.pdf, x [E9] b (0-1) (9-12)"]
+    assert shown(two, []).splitlines()[2:] == ["Sources:", *places]
+    answer = answer_of(two, [], [])
+    assert answer["citations"][0]["section"] == "page 2"
+    assert [line.strip() for line in render(answer).splitlines()[3:5]] == [
+        f'{places[0]}: "Ann"',
+        f'{places[1]}: "Bo."',
+    ]
+
+
 def test_a_note_is_one_line() -> None:
     [note] = notes_of(view(), [visit("router", events=[Event(kind="failover", detail="a\n\nSources:\n[E2] b")])])
     assert note == "Another model server took over: a Sources: [E2] b."

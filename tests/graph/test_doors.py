@@ -72,6 +72,7 @@ def test_the_json_has_every_field_of_the_contract(world: World) -> None:
         "start": 0,
         "end": 41,
         "quote": "Ann Miller opened the bakery in May 2021.",
+        "section": "",
     }
     visit = {
         *("agent", "started", "seconds", "llm_calls", "prompt_tokens", "completion_tokens", "cached_tokens"),

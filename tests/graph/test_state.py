@@ -57,6 +57,20 @@ def test_what_is_packed_is_plain_json_and_reads_back_the_same() -> None:
     assert view == View(QUESTION, None, None, {"q1": finding}, [DRAFT, Draft(claims=[])], [])
 
 
+def test_a_conversation_from_before_sections_were_named_reads_back() -> None:
+    passage = {"id": "i", "doc": "d", "start": 0, "end": 1, "text": "t", "header": "h", "score": 1.0, "digest": "x"}
+    signal = {"coverage": 0.5, "likely": True, "probability": 0.7}
+    cited = {"label": "E1", "doc": "d", "start": 0, "end": 1, "quote": "t"}
+    view = view_of(
+        {
+            "questions": {"000001-m": packed(QUESTION)},
+            "findings": {"000001-m/q1": {"query": "q", "passages": [passage], "signal": signal}},
+            "verdicts": {"000001-m/1": {"accepted": [{"text": "t", "citations": [cited]}], "rejected": []}},
+        }
+    )
+    assert [view.findings["q1"].passages[0].section, view.verdicts[0].accepted[0].citations[0].section] == ["", ""]
+
+
 def test_a_state_without_a_question_has_no_view() -> None:
     assert question_of({}) is None
     with pytest.raises(KeyError, match="no question was received"):

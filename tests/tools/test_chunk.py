@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.chunk import CHUNK_TOKENS, OVERLAP_TOKENS, WINDOW_TOKENS, Cut, count_tokens, cut
-from tools.extracted import Extracted, Section
+from tools.extracted import Extracted, Section, Writer
 
 WORDS = st.sampled_from(
     ["cache", "memory", "a", "42", "invalidation,", "No.", "yes!", "Dr.", "long-term", "\n", "\n\n"]
@@ -53,6 +53,16 @@ def test_passages_never_cross_a_section() -> None:
         ("# One\n\nFirst.", "One"),
         ("# Two\n\nSecond.", "Two"),
     ]
+
+
+@settings(max_examples=30)
+@given(st.lists(PROSE, min_size=1, max_size=4))
+def test_every_passage_names_the_page_that_all_its_words_stand_on(pages: list[str]) -> None:
+    writer = Writer()
+    sections = [Section(*writer.add(page), page=number) for number, page in enumerate(pages, start=1)]
+    for piece in cut(Extracted(writer.text(), "", tuple(sections)), header):
+        [holder] = [s for s in sections if s.start <= piece.start and piece.end <= s.end and s.start < s.end]
+        assert piece.section == f"page {holder.page}"
 
 
 def test_a_long_text_is_cut_into_passages_of_about_the_same_size() -> None:

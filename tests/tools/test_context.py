@@ -3,8 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tools.context import HEADER_CHARS, find_date, find_people, header_of, written_time
+from infra.text.plain import one_line
+from tools.context import HEADER_CHARS, SECTION_CHARS, find_date, find_people, header_of, section_name, written_time
 from tools.extracted import Extracted, Section, Span
 
 
@@ -84,3 +87,32 @@ def test_a_header_is_one_short_line() -> None:
     header = header_of(Extracted("x", "", ()), section, "x.md")
     assert len(header) == HEADER_CHARS
     assert "\n" not in header
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        (Section(0, 1), ""),
+        (Section(0, 1, page=3), "page 3"),
+        (Section(0, 1, ("Caches",), page=4, kind="slide"), "slide 4 > Caches"),
+        (Section(0, 1, ("Chapter 2", "", "Caches")), "Chapter 2 > Caches"),
+        (Section(0, 1, ("Cache.get",), kind="function"), "function Cache.get"),
+        (Section(0, 1, kind="function"), ""),
+    ],
+)
+def test_a_section_is_called_by_its_page_and_headings(section: Section, name: str) -> None:
+    assert section_name(section) == name
+
+
+def test_of_many_headings_the_last_ones_are_named() -> None:
+    name = section_name(Section(0, 1, tuple(f"heading {n} {'long ' * 9}" for n in range(9)), page=2))
+    assert name.startswith("page 2 > heading 6")
+    assert name.endswith(f"heading 8 {'long ' * 9}".strip())
+
+
+@given(st.lists(st.text(max_size=300), max_size=9), st.integers(0, 10**6), st.sampled_from(["", "slide", "function"]))
+def test_the_name_of_a_section_is_one_short_line(headings: list[str], page: int, kind: str) -> None:
+    name = section_name(Section(0, 1, tuple(headings), page, kind=kind))
+    assert len(name) <= SECTION_CHARS
+    assert name == one_line(name)
+    assert not page or name.startswith(f"{kind or 'page'} {page}")

@@ -9,7 +9,8 @@ import zipfile
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from bs4 import BeautifulSoup, SoupStrainer
+from bs4 import BeautifulSoup
+from bs4.filter import SoupStrainer
 
 from infra.errors import DocumentError
 from tools.extracted import Extracted, clean

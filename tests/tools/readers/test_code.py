@@ -51,6 +51,14 @@ def test_every_language_has_its_names(tmp_path: Path, name: str) -> None:
     assert_well_divided(extracted)
 
 
+def test_a_citation_calls_functions_and_classes_what_they_are(tmp_path: Path) -> None:
+    kinds = {section.headings: section.kind for section in read_as(tmp_path, "a.py", PYTHON).sections}
+    assert kinds == {(): "", ("Cache",): "class", ("Cache.get",): "function", ("main",): "function"}
+    arrow = read_as(tmp_path, "a.js", "const twice = (x) => x + x\n").sections
+    assert [section.kind for section in arrow] == ["function"]
+    assert [section.kind for section in read_as(tmp_path, "a.rs", "struct Shop;\n").sections] == [""]
+
+
 def test_what_is_defined_on_the_line_of_its_class_stays_with_it(tmp_path: Path) -> None:
     text = "class Tool { int price() { return 1; }\n  int size() { return 2; } };\n"
     assert [section.headings for section in read_as(tmp_path, "a.cpp", text).sections] == [("Tool",), ("Tool.size",)]

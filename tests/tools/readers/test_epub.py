@@ -30,6 +30,17 @@ def test_a_book_is_read_chapter_by_chapter(tmp_path: Path) -> None:
     ]
 
 
+def test_a_chapter_without_a_heading_stands_under_the_title_of_its_page(tmp_path: Path) -> None:
+    head = "<html><head><title>The\n Wood</title></head><body>"
+    chapters = [f"{head}<p>Trees.</p><h2>Fox</h2><p>It ran.</p></body></html>", f"{head}<svg><title>x</title></svg>Oak"]
+    assert stretches(read_as(tmp_path, "a.epub", epub_bytes([*chapters, "<p>No title.</p>"]))) == [
+        (("The Wood",), "Trees."),
+        (("Fox",), "Fox\n\nIt ran."),
+        (("The Wood",), "Oak"),
+        ((), "No title."),
+    ]
+
+
 def test_a_protected_book_is_refused_and_one_with_hidden_fonts_is_not(tmp_path: Path) -> None:
     aes = epub_bytes(CHAPTERS, more=protected_by("http://www.w3.org/2001/04/xmlenc#aes128-cbc"))
     with pytest.raises(DocumentError, match="the book is protected against copying"):

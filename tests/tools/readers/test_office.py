@@ -41,7 +41,7 @@ def test_a_slide_is_a_page_with_its_lists_tables_groups_and_notes(tmp_path: Path
     write_pptx(tmp_path / "a.pptx")
     extracted = read_as(tmp_path, "a.pptx", (tmp_path / "a.pptx").read_bytes())
     assert extracted.title == "Prices"
-    assert [section.page for section in extracted.sections] == [1, 2, 2, 2]
+    assert [(section.kind, section.page) for section in extracted.sections] == [("slide", n) for n in (1, 2, 2, 2)]
     assert stretches(extracted) == [
         (("Fruit",), "Fruit\n\n- Apples\n- Pears\n\nSay that fruit is cheap."),
         (("Tools",), "Tools"),
