@@ -2,17 +2,17 @@
 
 ``Reading.read`` gives the extracted text of any file, or a ``DocumentError`` that says why not: too large, too slow,
 too hungry, broken, binary. Small text files are read at once, in this process. The helper process is started for the
-first file that needs it and ended by ``close``; it speaks one JSON line a file. Not thread-safe: one ``Reading`` a
-thread.
+first file that needs it and ended by ``close``; it speaks one JSON line a file. The bounds of time and memory are its
+own, kept by the system, so they hold also when this process is gone. Not thread-safe: one ``Reading`` a thread.
 """
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
 from pathlib import Path
-from threading import Timer
 from typing import IO, Any, Self
 
 from infra.errors import DocumentError
@@ -70,26 +70,17 @@ class Reading:
 
     def _ask(self, request: dict[str, Any]) -> Extracted:
         process = self._started()
-        late: list[bool] = []
-
-        def stop() -> None:
-            late.append(True)
-            process.kill()
-
-        timer = Timer(self._seconds, stop)
-        timer.start()
-        try:
-            line = _exchange(process, request)
-        finally:
-            timer.cancel()
+        line = _exchange(process, request)
         if not line:
             self.close()
-            raise DocumentError(self._silence(late=bool(late)))
+            raise DocumentError(self._silence(late=process.returncode == -signal.SIGALRM))
         reply: dict[str, Any] = json.loads(line)
         if "hungry" in reply:
             # what a parser leaves behind after such a failure is not to be trusted
             self.close()
             raise DocumentError(f"reading it takes more than {self._memory_mb} MB of memory; {_MEMORY_DECIDES}")
+        if "errno" in reply:
+            raise OSError(reply["errno"], reply["error"])
         if "error" in reply:
             raise DocumentError(reply["error"])
         return from_json(reply)
@@ -100,11 +91,14 @@ class Reading:
         return f"reading it crashed the reader, or took more than {self._memory_mb} MB of memory; {_MEMORY_DECIDES}"
 
     def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it died between files, and the next one is not to blame
         if self._process is None:
             here = str(Path(__file__).resolve().parent.parent)
             paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", HELPER, str(self._memory_mb * 1_000_000)],
+                # -P: the folder this was started in may be one of documents, and no code of theirs is to run
+                [sys.executable, "-P", "-m", HELPER, str(self._memory_mb * 1_000_000), str(self._seconds)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import resource
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -15,33 +16,45 @@ from tools.readers.kinds import read
 from tools.readers.source import Source
 
 
-def main(memory_bytes: int) -> None:
-    """Answer requests until the input ends; more memory than ``memory_bytes`` is refused by the system."""
+def main(memory_bytes: int, seconds: float) -> None:
+    """Answer requests until the input ends.
+
+    More memory than ``memory_bytes`` is refused by the system, and more than ``seconds`` over one file ends the process
+    (by SIGALRM, whoever waits for the answer or does not).
+    """
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     logging.disable()
     warnings.simplefilter("ignore")
     # whatever a library prints must not stand between the replies
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    serve(sys.stdin.buffer, replies)
+    serve(sys.stdin.buffer, replies, seconds)
 
 
-def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
+def serve(requests: IO[bytes], replies: IO[bytes], seconds: float) -> None:
     """Answer every line of ``requests`` by a line in ``replies``."""
     for line in requests:
-        replies.write(json.dumps(answer(json.loads(line))).encode() + b"\n")
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        reply = json.dumps(answer(json.loads(line))).encode() + b"\n"
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        replies.write(reply)
         replies.flush()
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Read one file: its extracted text, ``{"error": ...}``, or ``{"hungry": true}`` where memory did not suffice."""
+    """Read one file: its extracted text, ``{"error": ...}``, or ``{"hungry": true}`` where memory did not suffice.
+
+    An ``errno`` beside the error says that it is not the file's fault.
+    """
     try:
         return to_json(read(request["kind"], Source(Path(request["path"]), request["max_bytes"])))
     except MemoryError:
         return {"hungry": True}
-    except (DocumentError, OSError) as error:
+    except DocumentError as error:
         return {"error": str(error)}
+    except OSError as error:
+        return {"error": error.strerror or str(error), "errno": error.errno}
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), float(sys.argv[2]))

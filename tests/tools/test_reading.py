@@ -1,10 +1,12 @@
 """Reading with bounds: slow, hungry and crashing files are refused, and the next one is read."""
 
+import errno
 import io
 import json
 import logging
 import os
 import resource
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -16,6 +18,7 @@ from infra.settings import IngestSettings
 from tests.tools.files import pdf_bytes, zip_bomb
 from tests.tools.samples import every_format, xlsx_bytes
 from tools import reading, reading_helper
+from tools.readers import plain
 from tools.reading import Reading
 
 SLOW_HELPER = "tests.tools.slow_helper"
@@ -74,8 +77,6 @@ def test_a_file_that_takes_too_long_or_crashes_the_helper_is_refused_and_the_nex
             patch.setattr(reading, "HELPER", SLOW_HELPER)
             with pytest.raises(DocumentError, match=r"took more than 1.5 s; DOCMIND_INGEST__FILE_SECONDS decides"):
                 reader.read(files / "a.pdf", 9)
-            # a busy machine needs its time to start the helper
-            reader._seconds = 60.0
             with pytest.raises(DocumentError, match="reading it crashed the reader"):
                 reader.read(files / "a.html", 9)
         assert reader.read(files / "a.html", 9).title == "Title"
@@ -117,25 +118,54 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None
         reader.read(tmp_path / "a.txt", 1)
 
 
-def test_a_helper_that_died_between_files_is_told(files: Path) -> None:
+def test_a_helper_that_died_between_files_is_replaced(files: Path) -> None:
     with Reading(settings()) as reader:
         reader.read(files / "a.html", 9)
         assert reader._process is not None
         reader._process.kill()
         reader._process.wait()
-        with pytest.raises(DocumentError, match="crashed the reader"):
-            reader.read(files / "a.html", 9)
         assert reader.read(files / "a.html", 9).text == "Title\n\nText"
+
+
+def test_a_helper_whose_owner_is_gone_ends_by_itself(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "HELPER", SLOW_HELPER)
+    with Reading(settings(file_seconds=0.2)) as reader:
+        helper = reader._started()
+        assert helper.stdin
+        helper.stdin.write(json.dumps({"kind": "pdf", "path": str(files / "a.pdf"), "max_bytes": 9}).encode() + b"\n")
+        helper.stdin.flush()  # nobody waits, nobody keeps the time
+        assert helper.wait(60) == -signal.SIGALRM
+
+
+def test_no_code_of_the_folder_it_was_started_in_is_run(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (files / "pypdf.py").write_text("raise SystemExit")
+    (files / "tools").mkdir()
+    (files / "tools" / "__init__.py").write_text("raise SystemExit")
+    monkeypatch.chdir(files)
+    with Reading(settings()) as reader:
+        assert reader.read(files / "a.pdf", 9).text == "A page."
+
+
+def test_a_failing_disk_is_not_the_fault_of_the_file(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(plain, "read_plain", failing)
+    with Reading(settings()) as reader, pytest.raises(OSError, match="Input/output error"):
+        reader.read(files / "a.txt", 6)
+    (files / "a.html").unlink()
+    with Reading(settings()) as reader, pytest.raises(FileNotFoundError, match="No such file or directory"):
+        reader._ask({"kind": "html", "path": str(files / "a.html"), "max_bytes": 9})
 
 
 def test_the_helper_answers_line_by_line(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [{"kind": "html", "path": str(files / "a.html")}, {"kind": "pdf", "path": str(files / "gone.pdf")}]
     requests = b"".join(json.dumps({**one, "max_bytes": 99}).encode() + b"\n" for one in asked)
     replies = io.BytesIO()
-    reading_helper.serve(io.BytesIO(requests), replies)
+    reading_helper.serve(io.BytesIO(requests), replies, 60)
     first, second = map(json.loads, replies.getvalue().splitlines())
     assert first["text"] == "Title\n\nText"
-    assert second == {"error": f"[Errno 2] No such file or directory: '{files / 'gone.pdf'}'"}
+    assert second == {"error": "No such file or directory", "errno": errno.ENOENT}
 
     def hungry(*_: object) -> None:
         raise MemoryError
@@ -162,6 +192,6 @@ def test_the_helper_bounds_its_memory_and_keeps_its_replies_apart_from_what_libr
         patch.setattr(logging, "disable", lambda: None)
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(requests)))
         replies.flush()
-        reading_helper.main(123)
+        reading_helper.main(123, 60)
     assert done == [(resource.RLIMIT_AS, (123, 123)), (2, 1)]
     assert json.loads((files / "replies").read_bytes())["title"] == "Title"

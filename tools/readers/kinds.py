@@ -4,6 +4,7 @@ A reader's module is loaded when its first file comes. ``read`` is meant for the
 which bounds time and memory; what ``LIGHT`` names may be read anywhere when it is small.
 """
 
+import errno
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -81,6 +82,8 @@ LIGHT = frozenset({"plain", "lines", "markdown", "table"})
 _ZIPPED = frozenset({"docx", "pptx", "sheets", "epub", "zip"})
 _ADDRESS = re.compile(r",? ?\b(?:0x[0-9a-f]{8,}|\d{12,})\b")
 """Where an object lies in memory: some messages tell, and no two runs alike."""
+_PARSERS_FAULTS = frozenset({None, errno.EINVAL})
+"""What a parser that jumps about in a broken file raises; any other number is the system's word about the disk."""
 _PLAIN_SUFFIXES = ("", ".txt", ".text")
 
 
@@ -112,11 +115,15 @@ def read(kind: str, source: Source) -> Extracted:
     Raises:
         DocumentError: it cannot be read; the message is one line and says why.
         MemoryError: there is not enough memory for it.
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or the disk fails.
     """
     try:
         return _read(kind, source)
-    except (DocumentError, FileNotFoundError, MemoryError, PermissionError):
+    except (DocumentError, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno in _PARSERS_FAULTS:
+            raise _broken(kind, error) from error
         raise
     # a parser may raise anything over a file that is not what it says it is, and the file is to blame
     except Exception as error:

@@ -154,7 +154,7 @@ class _Helper:
         here = str(Path(__file__).resolve().parents[3])
         paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", HELPER, str(RENDER_SECONDS), str(MEMORY_BYTES)],
+            [sys.executable, "-P", "-m", HELPER, str(RENDER_SECONDS), str(MEMORY_BYTES)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
