@@ -8,6 +8,7 @@ own, kept by the system, so they hold also when this process is gone. Not thread
 
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -15,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any, Self
 
-from infra.errors import DocumentError
+from infra.errors import ConfigurationError, DocumentError
 from infra.settings import IngestSettings
 from tools.extracted import Extracted, from_json
 from tools.readers.kinds import LIGHT, SNIFFED_BYTES, kind_of, read
@@ -49,7 +50,8 @@ class Reading:
 
         Raises:
             DocumentError: it cannot be read; the message says why and what helps.
-            OSError: it cannot be opened.
+            OSError: it cannot be opened, or the disk fails.
+            ConfigurationError: the helper cannot be started.
         """
         if size > self._max_bytes:
             raise DocumentError(
@@ -94,19 +96,38 @@ class Reading:
         if self._process is not None and self._process.poll() is not None:
             self.close()  # it died between files, and the next one is not to blame
         if self._process is None:
-            here = str(Path(__file__).resolve().parent.parent)
-            paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
-            self._process = subprocess.Popen(
-                # -P: the folder this was started in may be one of documents, and no code of theirs is to run
-                [sys.executable, "-P", "-m", HELPER, str(self._memory_mb * 1_000_000), str(self._seconds)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                # Ctrl-C is for the one who started the ingestion; the helper is ended by close()
-                start_new_session=True,
-            )
+            self._process = _start(self._memory_mb * 1_000_000, self._seconds)
         return self._process
+
+
+def _start(memory_bytes: int, seconds: float) -> subprocess.Popen[bytes]:
+    """Start the helper, and hear from it, so that what keeps it from starting is never put down to a file.
+
+    Raises:
+        ConfigurationError: it does not start.
+    """
+    here = str(Path(__file__).resolve().parent.parent)
+    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    # -P: the folder this was started in may be one of documents, and no code of theirs is to run
+    command = [sys.executable, "-P", "-m", HELPER, str(memory_bytes), str(seconds)]
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            # Ctrl-C is for the one who started the ingestion; the helper is ended by close()
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ConfigurationError(f"the process that reads documents cannot be started: {error}") from error
+    if not _pipes(process)[1].readline():
+        process.communicate()
+        raise ConfigurationError(
+            f"the process that reads documents does not start; this says why: {shlex.join(command)}"
+        )
+    return process
 
 
 def _head(path: Path) -> bytes:

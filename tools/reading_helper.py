@@ -15,6 +15,9 @@ from tools.extracted import to_json
 from tools.readers.kinds import read
 from tools.readers.source import Source
 
+READY = b"ready\n"
+"""Its first word."""
+
 
 def main(memory_bytes: int, seconds: float) -> None:
     """Answer requests until the input ends.
@@ -28,6 +31,8 @@ def main(memory_bytes: int, seconds: float) -> None:
     # whatever a library prints must not stand between the replies
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    replies.write(READY)
+    replies.flush()
     serve(sys.stdin.buffer, replies, seconds)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.errors import DocumentError
+from infra.errors import ConfigurationError, DocumentError
 from infra.settings import IngestSettings
 from tests.tools.files import pdf_bytes, zip_bomb
 from tests.tools.samples import every_format, xlsx_bytes
@@ -146,6 +146,18 @@ def test_no_code_of_the_folder_it_was_started_in_is_run(files: Path, monkeypatch
         assert reader.read(files / "a.pdf", 9).text == "A page."
 
 
+def test_a_helper_that_does_not_start_is_no_fault_of_a_file(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Reading(settings()) as reader:
+        with monkeypatch.context() as patch:
+            patch.setattr(reading, "HELPER", "tests.tools.no_helper")
+            with pytest.raises(ConfigurationError, match=r"does not start; this says why: .* -m tests.tools.no_helper"):
+                reader.read(files / "a.html", 9)
+            patch.setattr(sys, "executable", str(files / "no-python"))
+            with pytest.raises(ConfigurationError, match=r"cannot be started: .*No such file"):
+                reader.read(files / "a.html", 9)
+        assert reader.read(files / "a.html", 9).title == "Title"
+
+
 def test_a_failing_disk_is_not_the_fault_of_the_file(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
@@ -194,4 +206,5 @@ def test_the_helper_bounds_its_memory_and_keeps_its_replies_apart_from_what_libr
         replies.flush()
         reading_helper.main(123, 60)
     assert done == [(resource.RLIMIT_AS, (123, 123)), (2, 1)]
-    assert json.loads((files / "replies").read_bytes())["title"] == "Title"
+    ready, reply = (files / "replies").read_bytes().splitlines()
+    assert (ready, json.loads(reply)["title"]) == (b"ready", "Title")
