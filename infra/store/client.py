@@ -1,10 +1,9 @@
 """The vectors of the process that owns them, asked over its socket; thread-safe, blocking.
 
-Every wait is bounded: an owner that says nothing is taken for gone. ``OwnerGone`` is for ``infra.store.shared``, which
-looks for the next owner.
+An owner at work says so each second; one that says nothing is taken for gone. ``OwnerGone`` is for
+``infra.store.shared``, which looks for the next owner.
 """
 
-import select
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ from numpy import float32
 from numpy.typing import NDArray
 
 from infra.errors import StoreError
-from infra.store.follow import Progress, no_progress
 from infra.store.records import Hit
 from infra.store.wire import (
     FRAME_SECONDS,
@@ -25,6 +23,7 @@ from infra.store.wire import (
     Reply,
     Request,
     Sparse,
+    TooLong,
     WireError,
     check_same_user,
     read_reply,
@@ -74,23 +73,23 @@ class RemoteVectors:
     def dense(self, vector: NDArray[float32], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
         """As ``VectorStore.dense``."""
         data = vector.astype("<f4").tobytes()
-        return _hits(self._ask(Dense(vector=data, limit=limit, scopes=_tuple(scopes)), no_progress))
+        return _hits(self._ask(Dense(vector=data, limit=limit, scopes=_tuple(scopes))))
 
     def sparse(self, weights: Mapping[str, float], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
         """As ``VectorStore.sparse``."""
-        return _hits(self._ask(Sparse(weights=dict(weights), limit=limit, scopes=_tuple(scopes)), no_progress))
+        return _hits(self._ask(Sparse(weights=dict(weights), limit=limit, scopes=_tuple(scopes))))
 
     def count(self) -> int:
         """How many windows are stored."""
-        return self._ask(Count(), no_progress).count
+        return self._ask(Count()).count
 
-    def follow(self, progress: Progress = no_progress) -> None:
-        """Have the owner bring the vectors up to the library; ``progress`` is told (0, 0) while it is at work."""
-        self._ask(Follow(), progress)
+    def follow(self) -> None:
+        """Have the owner bring the vectors up to the library."""
+        self._ask(Follow())
 
     def settle(self) -> None:
         """Have the owner put on the disk what follows."""
-        self._ask(Follow(settle=True), no_progress)
+        self._ask(Follow(settle=True))
 
     def close(self) -> None:
         """End the connections; safe to call twice."""
@@ -99,13 +98,13 @@ class RemoteVectors:
         for channel in idle:
             channel.close()
 
-    def _ask(self, request: Request, progress: Progress) -> Reply:
+    def _ask(self, request: Request) -> Reply:
         if not self._turns.acquire(timeout=SILENCE_SECONDS):
             raise StoreError(f"the index is asked by too many threads at once ({MAX_CHANNELS} are answered)")
         try:
             channel = self._channel()
             try:
-                reply = _exchange(channel, request, progress)
+                reply = _exchange(channel, request)
             except BaseException:
                 channel.close()
                 raise
@@ -122,9 +121,9 @@ class RemoteVectors:
                 channel = self._idle.pop() if self._idle else None
             if channel is None:
                 return self._connected()
-            if not select.select([channel], [], [], 0)[0]:
+            if _is_silent(channel):
                 return channel
-            channel.close()  # nobody asked anything: what can be read is its end
+            channel.close()
 
     def _put_back(self, channel: socket.socket) -> None:
         with self._lock:
@@ -150,13 +149,27 @@ class RemoteVectors:
         raise OtherVectors if greeting == "other" else OwnerGone("it has no room for one more")
 
 
-def _exchange(channel: socket.socket, request: Request, progress: Progress) -> Reply:
+def _is_silent(channel: socket.socket) -> bool:
+    """Whether a connection on which nothing was asked is as it should be: what can be read of it is its end."""
+    channel.setblocking(False)  # not `select`, which knows no file beyond the 1,024th
+    try:
+        channel.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _exchange(channel: socket.socket, request: Request) -> Reply:
     sent = False
     try:
         send(channel, request)
         sent = True
         while (reply := read_reply(channel, SILENCE_SECONDS)).kind == "wait":
-            progress(0, 0)
+            pass
+    except TooLong as error:
+        raise StoreError(f"the index is asked for too much at once: {error}; name fewer folders or files") from error
     except WireError as error:
         raise OwnerGone(str(error), sent=sent) from error
     return reply

@@ -32,8 +32,6 @@ FLUSH_WINDOWS = 8_192
 FLUSH_SECONDS = 10.0
 """How long they may wait."""
 
-BEAT_SECONDS = 1.0
-
 Progress = Callable[[int, int], None]
 """Told how many documents follow by now, and how many there are to follow."""
 
@@ -98,18 +96,13 @@ class Followed:
         """Work through the outbox as it is now, in pieces; what changes meanwhile stays in it.
 
         Args:
-            progress: told after each piece, and (0, 0) each second while another thread follows; what it raises ends
-                the work after that piece.
+            progress: told after each piece; what it raises ends the work after that piece.
 
         Raises:
             StoreError: the library cannot be read or the vectors cannot be written.
         """
-        while not self._lock.acquire(timeout=BEAT_SECONDS):
-            progress(0, 0)
-        try:
+        with self._lock:
             self._follow(progress)
-        finally:
-            self._lock.release()
 
     def settle(self) -> None:
         """Put on the disk what follows, so that the outbox holds only what does not."""
@@ -125,8 +118,10 @@ class Followed:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self.settle()
-                self._store.close()
+                try:
+                    self.settle()
+                finally:
+                    self._store.close()  # whatever failed: the next owner must be able to open them
 
     def _follow(self, progress: Progress) -> None:
         outbox = dict(self._truth.library.outbox().items() - self._unflushed.items())

@@ -99,8 +99,10 @@ class Index:
     def close(self) -> None:
         """Put everything on the disk and hand the index back; safe to call twice."""
         with self._writing:
-            self._vectors.close()
-            self._database.close()
+            try:
+                self._vectors.close()
+            finally:
+                self._database.close()
 
     def __enter__(self) -> Self:
         return self

@@ -24,7 +24,7 @@ from infra.store.follow import Followed, Progress, Truth, no_progress
 from infra.store.owner import Ownership, holder, socket_of
 from infra.store.records import Hit
 from infra.store.server import VectorServer
-from infra.store.wire import socket_path
+from infra.store.wire import MAX_LIMIT, socket_path
 
 WAIT_SECONDS = 30.0
 """How long a new owner is looked for."""
@@ -64,12 +64,12 @@ class SharedVectors:
         return self._owned is not None
 
     def dense(self, vector: NDArray[float32], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
-        """As ``VectorStore.dense``."""
-        return self._ask(lambda side: side.dense(vector, limit, scopes))
+        """As ``VectorStore.dense``; a limit beyond ``MAX_LIMIT`` counts as that."""
+        return self._ask(lambda side: side.dense(vector, min(limit, MAX_LIMIT), scopes)) if limit > 0 else []
 
     def sparse(self, weights: Mapping[str, float], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
-        """As ``VectorStore.sparse``."""
-        return self._ask(lambda side: side.sparse(weights, limit, scopes))
+        """As ``VectorStore.sparse``, likewise."""
+        return self._ask(lambda side: side.sparse(weights, min(limit, MAX_LIMIT), scopes)) if limit > 0 else []
 
     def count(self) -> int:
         """How many windows are stored."""

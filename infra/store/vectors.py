@@ -154,10 +154,12 @@ class EdgeVectors:
     def close(self) -> None:
         """Flush and give the folder back; safe to call twice."""
         if not self._closed:
-            self.flush()
-            with _vendor("close"):
-                self._shard.close()
             self._closed = True
+            try:
+                self.flush()
+            finally:
+                with _vendor("close"):
+                    self._shard.close()
 
     def _tidy(self) -> None:
         """Drop the places of windows deleted long ago. It holds the whole process, so only opening has time for it."""

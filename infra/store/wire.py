@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import struct
+import time
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -35,6 +36,10 @@ _CREDENTIALS = struct.Struct("3i")
 
 class WireError(Exception):
     """The other side is gone, too slow, somebody else, or speaks something else."""
+
+
+class TooLong(WireError):  # noqa: N818 - a fact, not a fault
+    """A message does not fit a frame; nothing of it was sent."""
 
 
 class _Message(BaseModel):
@@ -123,7 +128,7 @@ def send(channel: socket.socket, message: Request | Hello | Reply) -> None:
     """Send one message; raises WireError."""
     data = cast("bytes", _MSGPACK.packb(message.model_dump()))
     if len(data) > MAX_FRAME_BYTES:
-        raise WireError(f"a message of {len(data)} bytes is too long")
+        raise TooLong(f"it takes {len(data):,} bytes, {MAX_FRAME_BYTES:,} are the most")
     try:
         channel.settimeout(FRAME_SECONDS)
         channel.sendall(_LENGTH.pack(len(data)) + data)
@@ -143,18 +148,22 @@ def _frame(channel: socket.socket, seconds: float | None) -> bytes:
     try:
         channel.settimeout(seconds)
         first = channel.recv(1)
-        channel.settimeout(FRAME_SECONDS)
-        (length,) = _LENGTH.unpack(_exactly(channel, first, _LENGTH.size))
+        deadline = time.monotonic() + FRAME_SECONDS
+        (length,) = _LENGTH.unpack(_exactly(channel, first, _LENGTH.size, deadline))
         if length > MAX_FRAME_BYTES:
             raise WireError(f"a message of {length} bytes is too long")
-        return _exactly(channel, b"", length)
+        return _exactly(channel, b"", length, deadline)
     except OSError as error:
         raise WireError(f"nothing comes: {error}") from error
 
 
-def _exactly(channel: socket.socket, begun: bytes, length: int) -> bytes:
+def _exactly(channel: socket.socket, begun: bytes, length: int, deadline: float) -> bytes:
     data = bytearray(begun)
     while len(data) < length:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise WireError("a message takes too long")
+        channel.settimeout(left)
         piece = channel.recv(min(length - len(data), 1 << 20))
         if not piece:
             raise WireError("the other side is gone")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 import msgpack
 import pytest
@@ -135,6 +136,41 @@ def test_another_users_process_is_not_answered(opened: Opened, data_dir: Path, m
         with pytest.raises(wire.WireError, match="another user's"):
             wire.check_same_user(stranger)
         assert stranger.recv(9) == b""
+
+
+def test_a_system_without_threads_sends_whoever_asks_away_and_answers_later(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = iter([True])
+
+    class Refused(Thread):
+        def start(self) -> None:
+            if next(refusals, False):
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    opened().change([CATS])
+    monkeypatch.setattr(server, "Thread", Refused)
+    assert found(opened(), "mice") == {CATS.document.id}
+    assert next(refusals, None) is None
+
+
+def test_a_message_that_comes_in_drops_has_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dripping(socket.socket):
+        received = 0
+
+        def settimeout(self, value: float | None, /) -> None:
+            pass
+
+        def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+            self.received += 1
+            return b"\0\0\0\x63"[self.received - 1 : self.received] or b"x"
+
+    with Dripping() as channel:
+        monkeypatch.setattr(wire.time, "monotonic", lambda: float(channel.received))
+        with pytest.raises(wire.WireError, match="takes too long"):
+            wire.read_request(channel)
+        assert channel.received == wire.FRAME_SECONDS + 1
 
 
 def test_too_many_are_told_so_and_wait(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
