@@ -1,4 +1,4 @@
-"""Files into the index, or up to date: ``python -m tools.ingest PATH ... [--json] [--prune] [--watch]``.
+"""Files into the index, or up to date: ``python -m tools.ingest PATH ... [--json] [--prune] [--watch] [--ray A]``.
 
 A PATH is a folder (its files, at any depth) or a single file. Files that were added or changed are read, files that
 are gone are removed, unchanged ones cost a stat. Each document belongs to the outermost PATH ever given that contains
@@ -8,6 +8,7 @@ is not there is an error and removes nothing; ``--prune`` drops everything that 
 
 A file that cannot be read is reported with its reason, its earlier content (if any) is removed, and the rest goes on.
 Whatever is stored is stored whole: after an interruption the index is usable, and the next run goes on from there.
+``--ray ADDRESS`` has the files read and embedded by a Ray cluster (``tools.ingest_ray``); all else stays as it is.
 """
 
 import json
@@ -19,7 +20,7 @@ from dataclasses import asdict
 from functools import partial
 from hashlib import file_digest
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,14 +31,17 @@ from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
 from infra.store.roots import root_of, scope_id
 from infra.telemetry import set_up_logging
-from infra.text.terms import VERSION as TERMS_VERSION
-from tools.chunk import SPLITTER_VERSION
-from tools.ingest_plan import Done, Known, Maker, Plan, make_plan
+from tools.ingest_plan import VERSION, Done, Job, Known, Maker, Plan, make_plan
+from tools.ingest_ray import OnRay, check_address
 from tools.ingest_report import IngestReport, Tell, progress_bar, tell_nobody
 from tools.ingest_scan import Failure, Found, given_paths, scan
-from tools.readers import READER_VERSION
 
-VERSION = f"{READER_VERSION} {SPLITTER_VERSION} {TERMS_VERSION}"
+if TYPE_CHECKING:
+    from tools.ingest_work import Elsewhere
+
+Do = Callable[[Sequence[Job], Tell], Done]
+"""Does the jobs of a plan."""
+
 INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False)
@@ -67,6 +71,20 @@ def ingest(
         StoreLocked: another ingestion into this index is at work.
         StoreError: the index cannot be written.
     """
+    do = partial(_do, index, embedder, settings)
+    return bring_up_to_date(index, do, paths, settings=settings, prune=prune, progress=progress)
+
+
+def bring_up_to_date(
+    index: Index,
+    do: Do,
+    paths: Sequence[Path],
+    *,
+    settings: IngestSettings,
+    prune: bool = False,
+    progress: Tell = tell_nobody,
+) -> IngestReport:
+    """As ``ingest``, with the jobs done by ``do``."""
     started = time.perf_counter()
     with index.ingesting():
         there = scan(paths)
@@ -77,7 +95,7 @@ def ingest(
             index.library.set_roots(plan.roots)
         index.library.touch(plan.touched)
         index.remove([scope_id(path) for path in plan.removed])
-        done = _do(plan, index, embedder, settings, progress)
+        done = do(plan.jobs, progress) if plan.jobs else Done()
         index.library.set_unreadable(done.unreadable, _readable_again(plan, known, there.given))
         if plan.removed or done.changed or done.moved or done.dropped:
             index.library.drop_unused_embeddings()
@@ -94,13 +112,18 @@ def ingest(
     )
 
 
-def _do(plan: Plan, index: Index, embedder: Embedder, settings: IngestSettings, progress: Tell) -> Done:
-    if not plan.jobs:
-        return Done()
+def _do(
+    index: Index,
+    embedder: Embedder,
+    settings: IngestSettings,
+    jobs: Sequence[Job],
+    progress: Tell,
+    elsewhere: "Elsewhere | None" = None,
+) -> Done:
     # LlamaIndex takes 2 s to import: a folder in which nothing changed must not pay that
     from tools.ingest_work import Work  # noqa: PLC0415
 
-    return Work(index, embedder, settings, _maker(settings)).run(plan.jobs, progress)
+    return Work(index, embedder, settings, _maker(settings)).run(jobs, progress, elsewhere)
 
 
 def _maker(settings: IngestSettings) -> Maker:
@@ -125,21 +148,31 @@ def _digest(found: Found, max_bytes: float) -> str | Failure:
 
 
 @app.command()
-def main(
+def main(  # noqa: PLR0913 - a command's options
     paths: Annotated[list[Path], typer.Argument(help="Folders and files to read.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print each report as one JSON object.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Drop what lies under none of the paths.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on and keep the index in step, until Ctrl-C.")] = False,
     tenant: Annotated[str | None, typer.Option(help="Whose documents.", show_default=False)] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Read and embed on a Ray cluster: local, host:port, ray://host:port.", show_default=False),
+    ] = None,
+    ray_workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers there; not given: one a processor.", show_default=False)
+    ] = None,
 ) -> None:
     """Bring files and folders into the index, or up to date."""
     try:
         settings = load_settings(tenant=tenant)
         set_up_logging(settings)
         given = given_paths(paths)
+        address = check_address(ray) if ray is not None else None
         embedder = open_embedder(settings)
         with Index.open(settings, embedder) as index:
-            update = partial(ingest, index, embedder, settings=settings.ingest)
+            elsewhere = OnRay(settings, index.library, embedder.model_id, address, ray_workers) if address else None
+            do = partial(_do, index, embedder, settings.ingest, elsewhere=elsewhere)
+            update = partial(bring_up_to_date, index, do, settings=settings.ingest)
             with progress_bar() as tell:
                 report = update(paths, prune=prune, progress=tell)
             documents = index.counts(given).documents

@@ -14,7 +14,13 @@ from pathlib import PurePosixPath
 
 from infra.store.library import Stamp, Unreadable
 from infra.store.roots import contains, outermost, root_of
+from infra.text.terms import VERSION as TERMS_VERSION
+from tools.chunk import SPLITTER_VERSION
 from tools.ingest_scan import UNTRUSTED, Failure, Found, Scan
+from tools.readers import READER_VERSION
+
+VERSION = f"{READER_VERSION} {SPLITTER_VERSION} {TERMS_VERSION}"
+"""What makes documents of files, here and on every machine that helps."""
 
 
 @dataclass(frozen=True, slots=True)

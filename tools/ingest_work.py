@@ -1,9 +1,9 @@
 """The work of an ingestion: files read, split, embedded and stored, in groups of whole documents.
 
 ``prepare`` reads and splits files and touches nothing; it runs ahead in a thread while the model is at work, or
-elsewhere, with a model of its own. ``Work`` embeds what is not embedded yet and stores it. A group is stored when its windows are enough for batches
-of equal length, so that little is done again after a kill and memory stays bounded. A file that cannot be read is noted
-and the rest goes on.
+elsewhere, with a model of its own. ``Work`` embeds what is not embedded yet and stores it. A group is stored when its
+windows are enough for batches of equal length, so that little is done again after a kill and memory stays bounded. A
+file that cannot be read is noted and the rest goes on.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence

@@ -184,6 +184,12 @@ class Library:
         rows = self._database.rows_in("SELECT key, vector FROM embeddings WHERE model = ? AND key IN {}", keys, model)
         return {key: np.frombuffer(vector, dtype="<f4") for key, vector in rows}
 
+    def embedded_keys(self, model: str) -> list[str]:
+        """The keys of all embeddings already computed with ``model``, sorted."""
+        return [
+            row[0] for row in self._database.rows("SELECT key FROM embeddings WHERE model = ? ORDER BY key", [model])
+        ]
+
     def keep_embeddings(self, model: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
         """Keep embeddings computed with ``model``."""
         with self._database.transaction() as change:
