@@ -1,8 +1,8 @@
 """Makes the word lists of the generator from Princeton WordNet: run once, by hand, when the source changes.
 
 ``python -m graph.bench.rephrase.build_lists --dict DIR --exceptions DIR --contractions FILE`` writes the files of
-``data/``; ``data/SOURCES.md`` says where the arguments come from, and their licences. ``synonyms.tsv`` alone is also read:
-its pairs were chosen by reading what WordNet offers, and only pairs that stand in one synset stay, with the synset
+``data/``; ``data/SOURCES.md`` says where the arguments come from, and their licences. ``synonyms.tsv`` is also read: its
+pairs were chosen by reading what WordNet offers, and only pairs that stand in one synset stay, with the synset
 written beside them.
 """
 
@@ -21,6 +21,9 @@ DATA = Path(__file__).parent / "data"
 
 ANTONYM_SHARE = 0.25
 """Least share of a word's tags that the sense with the antonym has: below it the word mostly means something else."""
+
+PLAIN_SHARE = 0.97
+"""Share of a word's tags from which on it counts as one part of speech only."""
 
 _WORD = re.compile(r"[a-z]{2,}")
 _NAME = re.compile(r"[A-Z][a-z]+(_[A-Z][a-z]+){0,2}")
@@ -68,7 +71,7 @@ def _common(net: WordNet, word: str, synset: Synset) -> bool:
 
 
 def synonyms(net: WordNet, chosen: Iterable[list[str]]) -> list[list[str]]:
-    """The chosen pairs, each with the synset in which both words stand.
+    """The chosen pairs, each with the synset in which both words stand, and whether the word is one part of speech only.
 
     Raises:
         ConfigurationError: WordNet does not hold a pair.
@@ -83,7 +86,10 @@ def synonyms(net: WordNet, chosen: Iterable[list[str]]) -> list[list[str]]:
         if not shared:
             raise ConfigurationError(f"synonyms.tsv: WordNet has no synset with {word} and {synonym} ({pos})")
         best = max(shared, key=lambda synset: net.tags(word, synset))
-        rows.append([pos, word, synonym, f"{best[0]}{best[1]}"])
+        whole = net.tags(word) or 1
+        same = sum(sense.tags for sense in net.senses[word] if sense.synset[0] == pos)
+        plain = len({sense.synset[0] for sense in net.senses[word]}) == 1 or same / whole >= PLAIN_SHARE
+        rows.append([pos, word, synonym, f"{best[0]}{best[1]}", "plain" if plain else "mixed"])
     return sorted(rows)
 
 
@@ -110,13 +116,14 @@ def series(net: WordNet) -> list[list[str]]:
 
 
 def _numbers(net: WordNet, name: str) -> list[tuple[str, str]]:
-    """Number words by their value: WordNet writes the figure into the synset of the word."""
-    found: list[tuple[str, str]] = []
+    """The most used number word of each value: WordNet writes the figure into the synset of the word."""
+    best: dict[str, tuple[int, str]] = {}
     for synset, lemmas in net.lemmas.items():
         value = next((lemma for lemma in lemmas if re.fullmatch(r"\d{1,2}(st|nd|rd|th)?", lemma)), None)
         if synset[0] == "a" and value and value.isdigit() == (name == "cardinal"):
-            found += [(value, lemma) for lemma in lemmas if _WORD.fullmatch(lemma) and not set(lemma) <= set("ivxlc")]
-    return found
+            spelled = [(net.tags(word, synset), word) for word in lemmas if _WORD.fullmatch(word)]
+            best[value] = max([*spelled, best.get(value, (-1, ""))])
+    return [(value, word) for value, (_, word) in best.items() if not set(word) <= set("ivxlc")]
 
 
 def names(net: WordNet) -> list[list[str]]:

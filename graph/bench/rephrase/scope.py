@@ -1,0 +1,124 @@
+"""Hard negatives in what is asked about: a constraint more, a constraint less, another quantifier.
+
+Places, months, days and number words come from the lists; the forms of the adjuncts from the grammar named in
+``data/SOURCES.md`` (chapter 8, adjuncts).
+"""
+
+import re
+from collections.abc import Iterator
+from random import Random
+
+from graph.bench.rephrase.rules import Change, Source
+from graph.bench.rephrase.text import BE, PREPOSITIONS, Question, small_start
+
+_ENDS_BADLY = PREPOSITIONS | BE | {"than", "against", "off", "up", "out", "like", "as", "the", "a", "do"}
+
+
+def _adjunct(source: Source, rng: Random) -> str:
+    words = source.words
+    month, day = rng.choice(words.months), rng.choice(words.weekdays)
+    place = rng.choice(
+        sorted(n for n, entry in words.names.items() if entry.kind in {"country", "city"} and entry.tags > 1)
+    )
+    year, few = rng.randrange(1900, 2030), rng.choice([w for w, value in words.cardinals.items() if 1 < value < 10])  # noqa: PLR2004
+    return rng.choice(
+        (
+            f"in {place}",
+            f"outside {place}",
+            f"in {month}",
+            f"in {year}",
+            f"before {year}",
+            f"on a {day}",
+            f"in the last {few} years",
+            f"for children under {few}",
+            f"for the {rng.choice(sorted(words.ordinals, key=words.ordinals.__getitem__)[1:5])} time",
+        )
+    )
+
+
+def _plain(question: Question) -> bool:
+    """A question with one clause and a proper end, to which an adjunct can be put."""
+    last = re.findall(r"[\w-]+", question.body)[-1:]
+    return (
+        question.text.endswith("?")
+        and bool(last)
+        and last[0].lower() not in _ENDS_BADLY
+        and question.text.count("?") == 1
+    )
+
+
+def _with_adjunct(question: Question, source: Source, rng: Random) -> tuple[str, str]:
+    adjunct = _adjunct(source, rng)
+    if adjunct.startswith(("in ", "before ", "outside ")) and rng.random() < 1 / 3:
+        return f"{adjunct[0].upper()}{adjunct[1:]}, {small_start(question)}", adjunct
+    return f"{question.body} {adjunct}?", adjunct
+
+
+def added(question: Question, source: Source, rng: Random) -> Iterator[Change]:
+    """A place, a time or a group put to the question."""
+    if _plain(question):
+        text, adjunct = _with_adjunct(question, source, rng)
+        yield Change(text, f"+ {adjunct}")
+
+
+_RESTRICTING = re.compile(
+    r"\b(the|their|his|her|its) ((?:first|second|third|last|oldest|youngest|largest|smallest|highest|lowest|longest) )(?=[a-z])"
+)
+_YEAR_END = re.compile(r" (?:in|since|before|after|during) (?:the )?(?:1\d{3}|20\d{2})s?$")
+
+
+def dropped(question: Question, source: Source, rng: Random) -> Iterator[Change]:
+    """A constraint taken away: a superlative, an ordinal, a year; or one that was put there before."""
+    found = _RESTRICTING.search(question.text)
+    if found:
+        yield Change(question.text[: found.start(2)] + question.text[found.end(2) :], f"- {found[2].strip()}")
+    found = _YEAR_END.search(question.body)
+    if found and question.low(0) not in {"when", "is", "was", "did"}:
+        yield Change(question.body[: found.start()] + "?", f"-{found[0]}")
+    if _plain(question):
+        base, adjunct = _with_adjunct(question, source, rng)
+        yield Change(question.text, f"- {adjunct}", base)
+
+
+_QUANTIFIERS = (
+    (r"\bat least\b", "at most"),
+    (r"\bat most\b", "at least"),
+    (r"\bmore than\b", "less than"),
+    (r"\bless than\b", "more than"),
+    (r"\bfewer than\b", "more than"),
+    (r"\bsome of the\b", "all of the"),
+    (r"\ball of the\b", "some of the"),
+    (r"\ball(?= (?:of|the|[a-z]+s)\b)", "some"),
+    (r"(?<!at )\bevery(?= [a-z])", "no"),
+    (r"\beach of the\b", "none of the"),
+    (r"\bboth(?= of| [a-z]+s\b)", "neither"),
+    (r"\balways\b", "sometimes"),
+    (r"\bmost(?= (?:of|people|[a-z]+s)\b)", "few"),
+    (r"\bone of the\b", "none of the"),
+)
+_AMOUNTS = ("in {} {n} cases", "for {} {n} people", "on {} {n} occasions", "in {} {n} places", "with {} {n} others")
+_BOUNDS = ("at least", "at most", "exactly", "more than", "fewer than")
+_TOUCHING = ({"at least", "more than"}, {"at most", "fewer than"})
+"""Bounds that differ by one only: too close to be told apart by a reader."""
+
+
+def quantifier(question: Question, source: Source, rng: Random) -> Iterator[Change]:
+    """All, some, most; at least, at most, exactly."""
+    for old, new in _QUANTIFIERS:
+        changed = re.sub(old, new, question.text, count=1)
+        if changed != question.text and not re.search(
+            r"(?:the|how|of all|at all)\W+$", question.text[: _start(old, question)]
+        ):
+            yield Change(changed, f"{re.search(old, question.text)[0]} → {new}")  # pyright: ignore[reportOptionalSubscript]
+    if _plain(question):
+        one, two = rng.sample(_BOUNDS, 2)
+        n = rng.choice([word for word, value in source.words.cardinals.items() if 1 < value < 20])  # noqa: PLR2004
+        form = rng.choice(_AMOUNTS)
+        if {one, two} not in _TOUCHING:
+            base, changed = (f"{question.body} {form.format(bound, n=n)}?" for bound in (one, two))
+            yield Change(changed, f"{one} → {two}", base)
+
+
+def _start(pattern: str, question: Question) -> int:
+    found = re.search(pattern, question.text)
+    return found.start() if found else 0
