@@ -133,20 +133,22 @@ def unit(question: Question, source: Source, rng: Random) -> Iterator[Change]:
         for new in rng.sample(others, min(3, len(others))):
             shown = _plural(new) if token.low != word else new
             yield Change(question.replaced(place, like(token.text, shown)), f"{token.text} → {shown}")
+    yield from _composed_unit(question, source, rng)
+
+
+def _composed_unit(question: Question, source: Source, rng: Random) -> Iterator[Change]:
+    """A distance or a time put to both questions."""
     if question.body == question.text:
         return
-    kind = rng.choice(("time", "length", "money", "mass"))
+    past = {"did", "was", "were", "had", "has", "have"} & {token.low for token in question.tokens}
+    kind = rng.choice(("time", "length") if past else ("length",))
     (one, first), (two, second) = rng.sample(source.words.units[kind], 2)
+    cities = sorted(name for name, entry in source.words.names.items() if entry.kind == "city" and entry.tags > 1)
+    form = "within {} {}" if kind == "time" else f"within {{}} {{}} of {rng.choice(cities)}"
+    amount = rng.randrange(2, 30)
     if one != two:
-        amount = rng.randrange(2, 30)
-        form = {
-            "time": "within {} {}",
-            "length": "within {} {}",
-            "money": "for less than {} {}",
-            "mass": "with more than {} {}",
-        }
-        base, changed = (f"{question.body} {form[kind].format(amount, _plural(u))}?" for u in (first, second))
-        yield Change(changed, f"{first} → {second}", base)
+        base, changed = (f"{question.body} {form.format(amount, _plural(u))}?" for u in (first, second))
+        yield Change(changed, f"{_plural(first)} → {_plural(second)}", base)
 
 
 def _plural(word: str) -> str:

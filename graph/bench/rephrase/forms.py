@@ -34,21 +34,28 @@ _FIRST = re.compile(
     r"^(?P<part>(?:In|On|During|According to|When|After|Before|If|While|As of|At|By|For|Within|Since|Among|Along with"
     r"|Besides|Until|From|With|Under) [^,]+), (?P<main>(?:what|who|whom|which|when|where|why|how|did|does|do|is|was|were|are)\b.+)$",
 )
-_BAD_END = PREPOSITIONS | {
-    "the",
-    "a",
-    "and",
-    "or",
-    "time",
-    "day",
-    "year",
-    "long",
-    "just",
-    "even",
-    "only",
-    "right",
-    "than",
-}
+_NOUNS_WITH_DATES = {"chat", "conversation", "discussion", "message", "meeting", "session", "call", "class", "census"}
+_BAD_END = (
+    PREPOSITIONS
+    | _NOUNS_WITH_DATES
+    | {
+        "soon",
+        "shortly",
+        "the",
+        "a",
+        "and",
+        "or",
+        "time",
+        "day",
+        "year",
+        "long",
+        "just",
+        "even",
+        "only",
+        "right",
+        "than",
+    }
+)
 _CLAUSE = ("after ", "before ", "while ", "when ", "if ")
 
 
@@ -63,6 +70,8 @@ def fronting(question: Question, source: Source, rng: Random) -> Iterator[Change
         if _movable(main, part):
             head = small_start(question)[: len(main)]
             yield Change(f"{large_start(part)}, {head}?", f"{part} → front")
+    if question.names and first in WH | AUXILIARIES and not _two_questions(body):
+        yield from _place_to_front(question)
     found = _FIRST.match(body)
     if found and not re.search(r", | and (?:what|who|how|why|when|where|which)\b", found["main"]):
         kept = (
@@ -71,9 +80,38 @@ def fronting(question: Question, source: Source, rng: Random) -> Iterator[Change
         yield Change(f"{large_start(found['main'])} {kept}?", f"{found['part']} → end")
 
 
+_TAKES_IN = re.compile(
+    r"(?:involved|interest\w*|engaged|speciali[sz]\w*|believe\w*|participat\w*|result\w*|compet\w*|succeed\w*|consist\w*"
+    r"|includ\w*|mention\w*|discuss\w*|shown|depict\w*|featur\w*|role|increase\w*|decrease\w*|change\w*|rise|experience"
+    r"|stake|party|appear\w*|character\w*|use\w*|based|locat\w*|lies?|live\w*|stay\w*|born|be|it|invest\w*|place|not|part)$"
+)
+
+
+def _place_to_front(question: Question) -> Iterator[Change]:
+    """What ... in NAME: the place, unless the word before asks for its "in"."""
+    start, end = question.names[-1]
+    at = start - 1 - (question.low(start - 1) == "the")
+    whole = question.tokens[end - 1].end == len(question.body)
+    if not whole or question.low(at) not in {"in", "at"} or at < 4:  # noqa: PLR2004 - a clause stands before it
+        return
+    main = question.body[: question.tokens[at].start].rstrip()
+    simple = not re.search(
+        r"\b(?:between|from|and|that|who|which|after|before|than|as|when|if|to)\b|[,'\"]", main.split(" ", 1)[1]
+    )
+    if simple and not _TAKES_IN.search(main) and question.low(at - 1) not in _BAD_END | BE:
+        part = question.body[question.tokens[at].start :]
+        yield Change(f"{large_start(part)}, {small_start(question)[: len(main)]}?", f"{part} → front")
+
+
 def _movable(main: str, part: str) -> bool:
     words = main.lower().split()
     if len(words) < (2 if part.startswith("when ") else 3) or words[-1] in _BAD_END | BE:
+        return False
+    if re.search(r"\b(?:ask\w*|know|wonder\w*|based|is the .* for)\b", main) or " according to " in part:
+        return False
+    if part.startswith((*_CLAUSE, "during ")) and re.search(r"\b(?:to [a-z]+|(?:about|for|of) [a-z]+ing)\b", main):
+        return False
+    if part.startswith("during ") and re.search(r"\b(?:before|after)\b", part):
         return False
     if part.startswith(_CLAUSE):
         # a clause that belongs to another clause, or one that names a noun ("the time when"), stays
@@ -234,6 +272,8 @@ def _genitive(question: Question, source: Source, rng: Random) -> Iterator[Chang
     del source, rng
     found = re.search(r"\bthe ((?:[a-z]+ )?[a-z]+) of ((?:[A-Z][\w]+ ?)+)$", question.body)
     if not found or found[1].split()[-1] in {
+        "month",
+        "year",
         "rest",
         "part",
         "kind",

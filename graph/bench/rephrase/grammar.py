@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from random import Random
 
 from graph.bench.rephrase.rules import Change, Source
-from graph.bench.rephrase.text import AUXILIARIES, BE, DO, MODALS, PRONOUNS, WH, Question, like
+from graph.bench.rephrase.text import AUXILIARIES, BE, DO, MODALS, PREPOSITIONS, PRONOUNS, WH, Question, like
 
 _NEGATED = {"can": "can't", "will": "won't", "shall": "shall not", "may": "may not", "might": "might not"}
 
@@ -63,7 +63,7 @@ _ASKED: dict[str, tuple[str, ...]] = {
     "where": ("when", "why", "how"),
     "why": ("when", "where", "how"),
     "how": ("why", "when", "where"),
-    "who": ("what", "why", "when"),
+    "who": ("why", "when"),
     "what": ("why", "when", "where"),
 }
 
@@ -79,7 +79,7 @@ def question_word(question: Question, source: Source, rng: Random) -> Iterator[C
     others = _ASKED.get(first, ())
     if first in {"who", "what"}:
         whole = after in DO or (after in BE and first == "who" and subject not in {"the", "a", "an"})
-        others = others if whole else ("what",) if first == "who" and after not in AUXILIARIES else ()
+        others = others if whole else ()
     elif after not in AUXILIARIES:
         return
     if first == "how" and after in {"do", "can", "should"}:
@@ -98,7 +98,7 @@ _MODAL = {
     "might": ("must",),
     "must": ("can", "may"),
     "did": ("should", "must", "can"),
-    "does": ("should", "must", "can"),
+    "does": ("should", "must"),
 }
 
 
@@ -132,13 +132,12 @@ _DIRECTION = {
     "since": "until",
     "until": "since",
     "from": "to",
-    "under": "over",
     "upstream": "downstream",
     "onto": "off",
     "to": "from",
 }
 _FROM_STAYS = re.compile(
-    r"\b(?:different|differ\w*|apart|aside|other|prevent\w*|suffer\w*|far|derive\w*|vary|varies|date[sd]?|range[sd]?) $"
+    r"\b(?:different|differ\w*|apart|aside|other|disqualif\w*|prevent\w*|suffer\w*|far|derive\w*|vary|varies|date[sd]?|range[sd]?) $"
 )
 _TO_STAYS = re.compile(
     r"\b(?:accord\w*|due|prior|relat\w*|compar\w*|similar|respon\w+|need\w*|want\w*|able|lead|led|leads|refer\w*|close|next|equal\w*"
@@ -158,12 +157,23 @@ def direction(question: Question, source: Source, rng: Random) -> Iterator[Chang
             continue
         if token.text in {"from", "to"} and not _moves(question, place, before, source):
             continue
-        if token.text in {"over", "under", "above", "below"} and (
-            after[0].text[0].isdigit() or after[0].low in {"the", "time"}
-        ):
+        if token.text in {"above", "below"} and (after[0].text[0].isdigit() or after[0].low in {"the", "time"}):
+            continue
+        if token.text in {"since", "until"} and not (after[0].text[0].isdigit() or after[0].text[0].isupper()):
             continue
         new = _DIRECTION[token.text]
         yield Change(question.replaced(place, new), f"{token.text} → {new}")
+    if not places:
+        yield from _composed_direction(question, source, rng)
+
+
+def _composed_direction(question: Question, source: Source, rng: Random) -> Iterator[Change]:
+    """Before or after a time, put to both questions."""
+    if question.text.endswith("?") and question.low(len(question.tokens) - 2) not in PREPOSITIONS:
+        month, day, year = rng.choice(source.words.months), rng.choice(source.words.weekdays), rng.randrange(1900, 2030)
+        thing = rng.choice((month, day, str(year), f"{rng.randrange(2, 12)} pm"))
+        one, two = rng.sample(("before", "after"), 2)
+        yield Change(f"{question.body} {two} {thing}?", f"{one} → {two}", f"{question.body} {one} {thing}?")
 
 
 def _moves(question: Question, place: int, before: str, source: Source) -> bool:

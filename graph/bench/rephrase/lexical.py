@@ -32,6 +32,8 @@ _NOT_BEFORE: dict[str, frozenset[str]] = {
     "large": frozenset({"language", "scale"}),
     "kind": frozenset({"enough", "to"}),
     "doctor": frozenset({"who"}),
+    "propose": frozenset({"to"}),
+    "forbidden": frozenset({"to"}),
     "complete": frozenset({"list"}),
     "process": frozenset({"of", "the"}),
     "found": frozenset({"in", "on", "at", "to", "that", "guilty"}),
@@ -66,8 +68,9 @@ def synonym(question: Question, source: Source, rng: Random) -> Iterator[Change]
             continue
         found = [new for pos in "nvar" for new in _others(question, number, pos, source, source.words.synonyms)]
         for new in rng.sample(found, len(found)):
-            text = question.replaced(number, like(form, new))
-            yield Change(an_for(question, number, text, new), f"{form} → {new}")
+            if new not in question.text.lower().split():
+                text = question.replaced(number, like(form, new))
+                yield Change(an_for(question, number, text, new), f"{form} → {new}")
 
 
 def polarity(question: Question, source: Source, rng: Random) -> Iterator[Change]:
@@ -128,6 +131,8 @@ def _stands_as(question: Question, number: int, pos: str, name: str, *, sure: bo
     if pos == "v":
         return _as_verb(question, number, name)
     if pos == "a":
+        if before in HAVE | MODALS | PRONOUNS | {"to"} or any(end == number for _, end in question.names):
+            return False
         return sure or before in DETERMINERS | POSSESSIVES | BE | {"most", "more", "very"}
     return after != "" or sure
 

@@ -1,7 +1,8 @@
 """Pairs of questions: the kinds, and how they are drawn from sets of real questions.
 
 The same questions, seed and number give the same pairs. Each kind draws by itself: every question gives at most one pair
-of a kind, until all have been asked, then a second one, and so on.
+of a kind, until all have been asked, then a second one, and so on; changes of a question's own words come before those of
+a constraint that was put to it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +48,7 @@ NEGATIVES: Mapping[str, Rule] = {
 """Kinds that change it."""
 
 ROUNDS = 3
-"""How often a question is asked for one more pair of a kind."""
+"""How often a question is asked for one more change of its own words, before a constraint is put to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +110,13 @@ def _drawn(
 ) -> Iterator[tuple[str, str, Change]]:
     """The set, the first question and the change, round by round."""
     given: set[tuple[str, str]] = set()
-    for turn in range(ROUNDS):
+    for turn in range(ROUNDS + 1):
         for name, question, source in order:
             if len(given) == most:
                 return
             for change in rule(question, source, Random(f"{seed} {turn} {question.text}")):
                 a = change.base or question.text
-                if change.text != a and (a, change.text) not in given:
+                if change.text != a and (a, change.text) not in given and bool(change.base) == (turn == ROUNDS):
                     given.add((a, change.text))
                     yield name, a, change
                     break

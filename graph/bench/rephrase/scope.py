@@ -14,26 +14,17 @@ from graph.bench.rephrase.text import BE, PREPOSITIONS, Question, small_start
 _ENDS_BADLY = PREPOSITIONS | BE | {"than", "against", "off", "up", "out", "like", "as", "the", "a", "do"}
 
 
-def _adjunct(source: Source, rng: Random) -> str:
+def _adjunct(question: Question, source: Source, rng: Random) -> str:
+    """A place or a group; for what happened also a time."""
     words = source.words
-    month, day = rng.choice(words.months), rng.choice(words.weekdays)
-    place = rng.choice(
-        sorted(n for n, entry in words.names.items() if entry.kind in {"country", "city"} and entry.tags > 1)
-    )
-    year, few = rng.randrange(1900, 2030), rng.choice([w for w, value in words.cardinals.items() if 1 < value < 10])  # noqa: PLR2004
-    return rng.choice(
-        (
-            f"in {place}",
-            f"outside {place}",
-            f"in {month}",
-            f"in {year}",
-            f"before {year}",
-            f"on a {day}",
-            f"in the last {few} years",
-            f"for children under {few}",
-            f"for the {rng.choice(sorted(words.ordinals, key=words.ordinals.__getitem__)[1:5])} time",
-        )
-    )
+    places = sorted(n for n, entry in words.names.items() if entry.kind in {"country", "city"} and entry.tags > 1)
+    place = rng.choice(places)
+    few = rng.choice([word for word, value in words.cardinals.items() if 1 < value < 10])  # noqa: PLR2004
+    forms = [f"in {place}", f"outside {place}", f"for children under {few}"]
+    if {"did", "was", "were", "had"} & {token.low for token in question.tokens}:
+        month, day, year = rng.choice(words.months), rng.choice(words.weekdays), rng.randrange(1900, 2030)
+        forms += [f"in {month}", f"in {year}", f"before {year}", f"on a {day}", f"in the first {few} years"]
+    return rng.choice(forms)
 
 
 def _plain(question: Question) -> bool:
@@ -48,7 +39,7 @@ def _plain(question: Question) -> bool:
 
 
 def _with_adjunct(question: Question, source: Source, rng: Random) -> tuple[str, str]:
-    adjunct = _adjunct(source, rng)
+    adjunct = _adjunct(question, source, rng)
     if adjunct.startswith(("in ", "before ", "outside ")) and rng.random() < 1 / 3:
         return f"{adjunct[0].upper()}{adjunct[1:]}, {small_start(question)}", adjunct
     return f"{question.body} {adjunct}?", adjunct
@@ -62,7 +53,7 @@ def added(question: Question, source: Source, rng: Random) -> Iterator[Change]:
 
 
 _RESTRICTING = re.compile(
-    r"\b(the|their|his|her|its) ((?:first|second|third|last|oldest|youngest|largest|smallest|highest|lowest|longest) )(?=[a-z])"
+    r"\b(the|their|his|her|its) ((?:first|second|third|oldest|youngest|largest|smallest|highest|lowest|longest) )(?=(?!time|name|day|place|year)[a-z])"
 )
 _YEAR_END = re.compile(r" (?:in|since|before|after|during) (?:the )?(?:1\d{3}|20\d{2})s?$")
 
@@ -96,7 +87,12 @@ _QUANTIFIERS = (
     (r"\bmost(?= (?:of|people|[a-z]+s)\b)", "few"),
     (r"\bone of the\b", "none of the"),
 )
-_AMOUNTS = ("in {} {n} cases", "for {} {n} people", "on {} {n} occasions", "in {} {n} places", "with {} {n} others")
+_ALL = ("all", "some", "most", "few", "no")
+_PLURAL = re.compile(
+    r"(?<=\bdo )(?=[a-z]{3,}[^sui\W]s [a-z]+)|(?<=\bdid )(?=[a-z]{3,}[^sui\W]s [a-z]+)"
+    r"|(?<=\bare )(?=[a-z]{3,}[^sui\W]s [a-z]+ed\b)|(?<=\bwere )(?=[a-z]{3,}[^sui\W]s [a-z]+ed\b)"
+)
+_AMOUNTS = ("in {} {n} countries", "on {} {n} days", "for {} {n} people")
 _BOUNDS = ("at least", "at most", "exactly", "more than", "fewer than")
 _TOUCHING = ({"at least", "more than"}, {"at most", "fewer than"})
 """Bounds that differ by one only: too close to be told apart by a reader."""
@@ -110,7 +106,12 @@ def quantifier(question: Question, source: Source, rng: Random) -> Iterator[Chan
             r"(?:the|how|of all|at all)\W+$", question.text[: _start(old, question)]
         ):
             yield Change(changed, f"{re.search(old, question.text)[0]} → {new}")  # pyright: ignore[reportOptionalSubscript]
-    if _plain(question):
+    plural = _PLURAL.search(question.text)
+    if plural:
+        one, two = rng.sample(_ALL, 2)
+        before, after = question.text[: plural.start()], question.text[plural.start() :]
+        yield Change(f"{before}{two} {after}", f"{one} → {two}", f"{before}{one} {after}")
+    elif _plain(question):
         one, two = rng.sample(_BOUNDS, 2)
         n = rng.choice([word for word, value in source.words.cardinals.items() if 1 < value < 20])  # noqa: PLR2004
         form = rng.choice(_AMOUNTS)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from graph.bench.rephrase.words import Words
 
-_TOKEN = re.compile(
-    r"[A-Za-z0-9]+(?:[._/-][A-Za-z0-9]+)*(?:\(\))?|[^\W\d_]+(?:-[^\W\d_]+)*|\d+(?:[.,:]\d+)*|\S",  # ids, words, numbers
-)
+_WORD = r"[^\W_](?:[\w-]*[^\W_])?"
+_TOKEN = re.compile(rf"{_WORD}(?:[._/]{_WORD})+(?:\(\))?|{_WORD}(?:\(\))?|\S")
+_NAME = re.compile(r"[A-Z][^\W\d_]*[^\W\d_-](?:-[^\W\d_]+)*")
 _QUOTED = re.compile(r"\"[^\"]+\"|“[^”]+”|(?<!\w)'[^']+(?:'\w[^']*)*'(?!\w)|‘[^’]+’")
 
 BE = frozenset({"is", "are", "was", "were"})
@@ -87,23 +87,42 @@ def read(text: str, words: Words) -> Question:
     calendar = {*words.months, *words.weekdays}
     named = [
         number > 0
-        and re.fullmatch(r"[A-Z][\w-]+", token.text) is not None
+        and _NAME.fullmatch(token.text) is not None
         and token.text not in calendar
-        and not re.search(r"\d", token.text)
         and not (token.text.istitle() and token.low in SMALL)
         and tokens[number - 1].text not in {".", "?", ":"}
         and not any(start <= token.start < end for start, end in quoted)
         for number, token in enumerate(tokens)
     ]
-    names: list[tuple[int, int]] = []
-    for number, is_name in enumerate(named):
-        if not is_name:
+    return Question(text, tokens, tuple(_name_spans(text, tokens, named)))
+
+
+def _name_spans(text: str, tokens: tuple[Token, ...], named: list[bool]) -> list[tuple[int, int]]:
+    """Capitalised words side by side, with "of", "of the", "on" and initials between, and a number behind."""
+    spans: list[tuple[int, int]] = []
+    number = 0
+    while number < len(tokens):
+        if not named[number]:
+            number += 1
             continue
-        if names and names[-1][1] == number and text[tokens[number - 1].end] == " ":
-            names[-1] = (names[-1][0], number + 1)
-        else:
-            names.append((number, number + 1))
-    return Question(text, tokens, tuple(names))
+        end = number + 1
+        while inside := next((n for n in (1, 2, 3) if _goes_on(text, tokens, named, end, n)), 0):
+            end += inside
+        spans.append((number, end))
+        number = end
+    return spans
+
+
+def _goes_on(text: str, tokens: tuple[Token, ...], named: list[bool], end: int, count: int) -> bool:
+    """Whether the next ``count`` tokens belong to a name."""
+    last = end + count - 1
+    if last >= len(tokens) or text[tokens[end - 1].end : tokens[end].start] not in {" ", "."}:
+        return False
+    between = " ".join(token.text for token in tokens[end:last])
+    if count == 1:
+        return named[last] or tokens[last].text.isdigit() or re.fullmatch("[IVXL]+", tokens[last].text) is not None
+    initial = re.fullmatch(r"[A-Z](?: \.)?|\.", between) is not None
+    return named[last] and (initial or between in {"of", "of the", "on", "de", "van", "the"})
 
 
 def small_start(question: Question) -> str:

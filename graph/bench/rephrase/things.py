@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from graph.bench.rephrase.rules import Change, Source
-from graph.bench.rephrase.text import POSSESSIVES, SMALL, Question, like
+from graph.bench.rephrase.text import POSSESSIVES, PREPOSITIONS, SMALL, Question, like
 
 _ALIKE = 0.6
 """Likeness of two names (difflib's ratio) from which on they may be spellings of one."""
@@ -45,7 +45,7 @@ def _other_name(old: str, text: str, source: Source, rng: Random) -> str:
             if entry.kind == known.kind and entry.synset != known.synset and entry.tags
         ]
     else:
-        pool = [other for other in source.names if other.isupper() == old.isupper() and other not in source.words.names]
+        pool = [n for n in source.names if n.isupper() == old.isupper() and (" " in n) == (" " in old)]
     fit = [other for other in pool if other not in text and not alike(other, old)]
     return rng.choice(fit) if fit else ""
 
@@ -60,22 +60,43 @@ def alike(one: str, other: str) -> bool:
 
 def roles(question: Question, source: Source, rng: Random) -> Iterator[Change]:
     """Two names exchanged, or the two ends of from ... to; not where both orders mean the same."""
-    del rng
     if not SYMMETRIC.search(question.text):
-        names = question.names
-        for first, second in ((a, b) for i, a in enumerate(names) for b in names[i + 1 :]):
+        names = [span for span in question.names if _holds_a_role(question, span)]
+        pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+        for first, second in rng.sample(pairs, len(pairs)):
             one, two = question.name(first), question.name(second)
-            between = question.text[question.tokens[first[1] - 1].end : question.tokens[second[0]].start]
-            if alike(one, two) or between.strip() in {",", "&", "/", "(", "-"} or _nested(one, two, source):
-                continue
-            yield Change(_exchanged(question, first, second), f"{one} ↔ {two}")
+            between = question.text[question.tokens[first[1] - 1].end : question.tokens[second[0]].start].strip()
+            if not alike(one, two) and between not in {",", "&", "/", "(", "-"} and not _both_places(one, two, source):
+                yield Change(_exchanged(question, first, second), f"{one} ↔ {two}")
     yield from _ends(question)
+    if question.text.endswith("?") and question.low(len(question.tokens) - 2) not in PREPOSITIONS:
+        cities = sorted(n for n, entry in source.words.names.items() if entry.kind == "city" and entry.tags > 1)
+        one, two = rng.sample(cities, 2)
+        form = rng.choice(("on the way from {} to {}", "on the flight from {} to {}", "after the move from {} to {}"))
+        base, changed = (f"{question.body} {form.format(*pair)}?" for pair in ((one, two), (two, one)))
+        yield Change(changed, f"{one} ↔ {two}", base)
 
 
-def _nested(one: str, two: str, source: Source) -> bool:
+def _holds_a_role(question: Question, span: tuple[int, int]) -> bool:
+    """A person, a place, a thing: no adjective (Chinese), no abbreviation, no name as long as a title."""
+    name = question.name(span)
+    short = any(word.isupper() for word in name.split())
+    adjective = re.search(r"(?:an|ans|ish|ese|ern|ic)$", name)
+    return (
+        not short
+        and not adjective
+        and len(name.split()) < _TITLE
+        and question.low(span[1]) not in {"of", "game", "day"}
+    )
+
+
+_TITLE = 4
+
+
+def _both_places(one: str, two: str, source: Source) -> bool:
     """Paris in France: two places exchanged say nothing."""
-    places = {"city", "country", "state", "river", "island", "mountain"}
-    return all(source.words.names[n].kind in places if n in source.words.names else False for n in (one, two))
+    known = [source.words.names.get(name) for name in (one, two)]
+    return all(entry is not None and entry.kind != "person" for entry in known)
 
 
 def _exchanged(question: Question, first: tuple[int, int], second: tuple[int, int]) -> str:
@@ -103,6 +124,10 @@ _NOT_OWNED = re.compile(
 )
 
 
+_PEOPLE = (("my", "your"), ("my", "their"), ("your", "their"), ("our", "your"), ("our", "their"), ("my", "his"))
+"""Possessors that differ in person; her and their, my and our may be the same."""
+
+
 def person(question: Question, source: Source, rng: Random) -> Iterator[Change]:
     """Mine, yours, theirs: another possessor; or one put to both questions, and different."""
     del source
@@ -117,13 +142,12 @@ def person(question: Question, source: Source, rng: Random) -> Iterator[Change]:
         place
         for place, token in enumerate(question.tokens)
         if token.text == "the"
-        and question.low(place - 1)
-        in {"in", "for", "with", "at", "on", "to", "from", "about", "by", "is", "are", "was", "were"}
+        and question.low(place - 1) in {"in", "for", "with", "at", "on", "to", "from", "about", "by"}
         and question.tokens[place + 1 : place + 2]
         and question.tokens[place + 1].text.islower()
         and not _NOT_OWNED.match(question.low(place + 1))
         and not {"of", "that", "which"} & {question.low(place + 2), question.low(place + 3), question.low(place + 4)}
     ]
     for place in places:
-        one, two = rng.sample(("my", "your", "his", "her", "our", "their"), 2)
+        one, two = rng.sample(rng.choice(_PEOPLE), 2)
         yield Change(question.replaced(place, two), f"{one} → {two}", question.replaced(place, one))
