@@ -9,6 +9,7 @@ from random import Random
 
 from graph.bench.rephrase.inflect import inflected, lemmas
 from graph.bench.rephrase.rules import Change, Rule, Source
+from graph.bench.rephrase.scope import plain
 from graph.bench.rephrase.text import (
     AUXILIARIES,
     BE,
@@ -61,7 +62,6 @@ _CLAUSE = ("after ", "before ", "while ", "when ", "if ")
 
 def fronting(question: Question, source: Source, rng: Random) -> Iterator[Change]:
     """An adjunct of time or source moved from the end to the front, or back."""
-    del rng
     body = question.body
     found = _LAST.match(body)
     first = question.low(0)
@@ -72,6 +72,7 @@ def fronting(question: Question, source: Source, rng: Random) -> Iterator[Change
             yield Change(f"{large_start(part)}, {head}?", f"{part} → front")
     if question.names and first in WH | AUXILIARIES and not _two_questions(body):
         yield from _place_to_front(question)
+    yield from _composed_front(question, source, rng)
     found = _FIRST.match(body)
     if found and not re.search(r", | and (?:what|who|how|why|when|where|which)\b", found["main"]):
         kept = (
@@ -101,6 +102,23 @@ def _place_to_front(question: Question) -> Iterator[Change]:
     if simple and not _TAKES_IN.search(main) and question.low(at - 1) not in _BAD_END | BE:
         part = question.body[question.tokens[at].start :]
         yield Change(f"{large_start(part)}, {small_start(question)[: len(main)]}?", f"{part} → front")
+
+
+def _composed_front(question: Question, source: Source, rng: Random) -> Iterator[Change]:
+    """A time put to the question, behind or in front."""
+    past = {"did", "was", "were"} & {question.low(n) for n in range(6)}
+    if past and question.low(0) in WH and plain(question) and not re.search(_TIMED, question.text):
+        month, day, year = rng.choice(source.words.months), rng.choice(source.words.weekdays), rng.randrange(1900, 2030)
+        part = rng.choice(
+            (f"in {month}", f"in {year}", f"on {day}", f"before {year}", f"after {year}", f"in {month} {year}")
+        )
+        front = f"{large_start(part)}, {small_start(question).rstrip(' ?')}?"
+        yield Change(front, f"{part} → front", f"{question.body} {part}?")
+
+
+_TIMED = (
+    r"\b(?:[12]\d{3}|when|during|before|after|while|first|last|time|year|until|since|if|that|who|which|than|and)\b|, "
+)
 
 
 def _movable(main: str, part: str) -> bool:
@@ -231,6 +249,7 @@ def _phrase(question: Question, source: Source, rng: Random) -> Iterator[Change]
         Change(f"{new} {question.text[len(old) :].lstrip()}", f"{old} → {new}")
         for old, new in _PHRASES
         if question.text.startswith(old + " ")
+        and not (old in {"How did", "How does", "Where did"} and _MANNER.search(question.text))
     )
     if question.low(0) in {"what", "which"} and question.low(2) in AUXILIARIES | {"of"} and after.isalpha():
         other = "Which" if question.low(0) == "what" else "What"
@@ -252,6 +271,9 @@ def _phrase(question: Question, source: Source, rng: Random) -> Iterator[Change]
             yield Change(f"{other} {rest}", "what → which" if other == "Which" else "which → what")
     del rng
 
+
+_MANNER = re.compile(r"\b(?:feel|perform|look|sound|rank|do|like|mean|fare|from|compare|differ|view)\b")
+"""Verbs that ask how well or of what opinion, not in what way; and places "from" which."""
 
 _PHRASES = (
     ("Why", "For what reason"),

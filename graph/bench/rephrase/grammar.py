@@ -125,7 +125,6 @@ _DIRECTION = {
     "above": "below",
     "below": "above",
     "into": "out of",
-    "over": "under",
 } | {
     "inside": "outside",
     "outside": "inside",

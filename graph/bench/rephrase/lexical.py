@@ -40,6 +40,7 @@ _NOT_BEFORE: dict[str, frozenset[str]] = {
 }
 _NOT_AFTER: dict[str, frozenset[str]] = {
     "soon": frozenset({"as", "how"}),
+    "punishment": frozenset({"corporal", "capital"}),
     "often": frozenset({"how"}),
     "large": frozenset({"how"}),
     "small": frozenset({"how"}),
@@ -47,7 +48,7 @@ _NOT_AFTER: dict[str, frozenset[str]] = {
     "ad": frozenset({"on"}),
     "also": frozenset({"and"}),
 }
-_ONLY_FORMS = {("found", "v"): {"past", "participle", "ing"}, ("write", "v"): {"past", "participle"}}
+_ONLY_FORMS = {("found", "v"): {"past", "participle", "ing"}, ("determine", "v"): {"base", "s", "ing"}}
 _PART = re.compile(r"^(part|portion)s?$")
 
 _SAME_ANYWAY = frozenset("used all some no other same here there few many much up down above below be".split())

@@ -27,7 +27,7 @@ def _adjunct(question: Question, source: Source, rng: Random) -> str:
     return rng.choice(forms)
 
 
-def _plain(question: Question) -> bool:
+def plain(question: Question) -> bool:
     """A question with one clause and a proper end, to which an adjunct can be put."""
     last = re.findall(r"[\w-]+", question.body)[-1:]
     return (
@@ -47,7 +47,7 @@ def _with_adjunct(question: Question, source: Source, rng: Random) -> tuple[str,
 
 def added(question: Question, source: Source, rng: Random) -> Iterator[Change]:
     """A place, a time or a group put to the question."""
-    if _plain(question):
+    if plain(question):
         text, adjunct = _with_adjunct(question, source, rng)
         yield Change(text, f"+ {adjunct}")
 
@@ -64,9 +64,13 @@ def dropped(question: Question, source: Source, rng: Random) -> Iterator[Change]
     if found:
         yield Change(question.text[: found.start(2)] + question.text[found.end(2) :], f"- {found[2].strip()}")
     found = _YEAR_END.search(question.body)
-    if found and question.low(0) not in {"when", "is", "was", "did"}:
+    if (
+        found
+        and question.low(0) not in {"when", "is", "was", "did"}
+        and not question.body[: found.start()].endswith((" than", " as"))
+    ):
         yield Change(question.body[: found.start()] + "?", f"-{found[0]}")
-    if _plain(question):
+    if plain(question):
         base, adjunct = _with_adjunct(question, source, rng)
         yield Change(question.text, f"- {adjunct}", base)
 
@@ -111,7 +115,7 @@ def quantifier(question: Question, source: Source, rng: Random) -> Iterator[Chan
         one, two = rng.sample(_ALL, 2)
         before, after = question.text[: plural.start()], question.text[plural.start() :]
         yield Change(f"{before}{two} {after}", f"{one} → {two}", f"{before}{one} {after}")
-    elif _plain(question):
+    elif plain(question):
         one, two = rng.sample(_BOUNDS, 2)
         n = rng.choice([word for word, value in source.words.cardinals.items() if 1 < value < 20])  # noqa: PLR2004
         form = rng.choice(_AMOUNTS)

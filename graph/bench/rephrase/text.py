@@ -86,15 +86,29 @@ def read(text: str, words: Words) -> Question:
     quoted = [m.span() for m in _QUOTED.finditer(text)]
     calendar = {*words.months, *words.weekdays}
     named = [
-        number > 0
-        and _NAME.fullmatch(token.text) is not None
+        _NAME.fullmatch(token.text) is not None
         and token.text not in calendar
         and not (token.text.istitle() and token.low in SMALL)
-        and tokens[number - 1].text not in {".", "?", ":"}
         and not any(start <= token.start < end for start, end in quoted)
+        and not _opens_sentence(tokens, number)
         for number, token in enumerate(tokens)
     ]
     return Question(text, tokens, tuple(_name_spans(text, tokens, named)))
+
+
+def _opens_sentence(tokens: tuple[Token, ...], number: int) -> bool:
+    """Whether a capital may come from the place only: after a mark, or first and not before another capital."""
+    before = tokens[number - 1].text if number else "."
+    if before not in {".", "?", ":"} or (number > 1 and _TITLE.fullmatch(tokens[number - 2].text)):
+        return False
+    after = tokens[number + 1].text if number + 1 < len(tokens) else ""
+    return not after.istitle() or after.lower() in SMALL or tokens[number].low in _OPENERS
+
+
+_TITLE = re.compile("St|Mr|Mrs|Dr|Mgr|Jr|[A-Z]")
+_OPENERS = frozenset(
+    {"name", "unlike", "like", "besides", "despite", "because", "among", "excluding", "question", "besides"}
+)
 
 
 def _name_spans(text: str, tokens: tuple[Token, ...], named: list[bool]) -> list[tuple[int, int]]:
@@ -116,7 +130,7 @@ def _name_spans(text: str, tokens: tuple[Token, ...], named: list[bool]) -> list
 def _goes_on(text: str, tokens: tuple[Token, ...], named: list[bool], end: int, count: int) -> bool:
     """Whether the next ``count`` tokens belong to a name."""
     last = end + count - 1
-    if last >= len(tokens) or text[tokens[end - 1].end : tokens[end].start] not in {" ", "."}:
+    if last >= len(tokens) or (text[tokens[end - 1].end] != " " and not _TITLE.fullmatch(tokens[end - 1].text)):
         return False
     between = " ".join(token.text for token in tokens[end:last])
     if count == 1:
@@ -128,8 +142,10 @@ def _goes_on(text: str, tokens: tuple[Token, ...], named: list[bool], end: int, 
 def small_start(question: Question) -> str:
     """The text with its first letter small, where the first word is an ordinary one."""
     first = question.tokens[0]
-    ordinary = first.low in SMALL or (first.text.istitle() and question.low(1) in SMALL | {"one", "two"})
-    return question.text[0].lower() + question.text[1:] if ordinary and first.text != "I" else question.text
+    if first.low in SMALL and first.text != "I":
+        return first.low + question.text[first.end :]
+    ordinary = first.text.istitle() and question.low(1) in SMALL | {"one", "two"}
+    return question.text[0].lower() + question.text[1:] if ordinary else question.text
 
 
 def large_start(text: str) -> str:

@@ -25,8 +25,21 @@ def name(question: Question, source: Source, rng: Random) -> Iterator[Change]:
     for span in rng.sample(question.names, len(question.names)):
         old = question.name(span)
         new = _other_name(old, question.text, source, rng)
-        if new and question.low(span[0] - 1) != "according" and not _part_of_longer(question, span):
+        if (
+            new
+            and names_a_thing(old, source)
+            and question.low(span[0] - 1) != "according"
+            and not _part_of_longer(question, span)
+        ):
             yield Change(question.replaced(span[0], new, until=span[1]), f"{old} → {new}")
+
+
+def names_a_thing(name: str, source: Source) -> bool:
+    """Neither an adjective (Roman) nor a word that also is an ordinary one (River)."""
+    return not _ADJECTIVE.search(name) and name.lower() not in source.words.vocabulary
+
+
+_ADJECTIVE = re.compile(r"(?:an|ans|ish|ese|ern|ic|ch|-like)$")
 
 
 def _part_of_longer(question: Question, span: tuple[int, int]) -> bool:
@@ -45,7 +58,8 @@ def _other_name(old: str, text: str, source: Source, rng: Random) -> str:
             if entry.kind == known.kind and entry.synset != known.synset and entry.tags
         ]
     else:
-        pool = [n for n in source.names if n.isupper() == old.isupper() and (" " in n) == (" " in old)]
+        like_old = [n for n in source.names if n.isupper() == old.isupper() and (" " in n) == (" " in old)]
+        pool = [n for n in like_old if names_a_thing(n, source)]
     fit = [other for other in pool if other not in text and not alike(other, old)]
     return rng.choice(fit) if fit else ""
 
@@ -81,12 +95,12 @@ def _holds_a_role(question: Question, span: tuple[int, int]) -> bool:
     """A person, a place, a thing: no adjective (Chinese), no abbreviation, no name as long as a title."""
     name = question.name(span)
     short = any(word.isupper() for word in name.split())
-    adjective = re.search(r"(?:an|ans|ish|ese|ern|ic)$", name)
+    adjective = _ADJECTIVE.search(name)
     return (
         not short
         and not adjective
         and len(name.split()) < _TITLE
-        and question.low(span[1]) not in {"of", "game", "day"}
+        and not ({question.low(span[1]), question.low(span[0] - 1)} & {"of", "game", "day", "many", "which", "what"})
     )
 
 

@@ -3,7 +3,7 @@
 ``data/SOURCES.md`` names the source of each list; nothing is added here.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -34,7 +34,7 @@ class Words:
         plain: lemmas that are hardly ever another part of speech.
         antonyms: by part of speech and lemma.
         units: synset and unit by what they measure.
-        unit_class: by unit.
+        unit_class: by unit; a unit of two measures (pound) is left out.
         months: in order.
         weekdays: in order.
         cardinals: value by word.
@@ -67,6 +67,8 @@ def load_words() -> Words:
     """Read the lists."""
     series = [tuple(row) for row in _rows("series")]
     calendar = {"month", "weekday", "cardinal", "ordinal"}
+    measured = Counter(word for _, _, word in series)
+    twice = {word for word, count in measured.items() if count > 1}
     irregular = _rows("irregular")
     synonyms = _rows("synonyms")
     return Words(
@@ -76,7 +78,7 @@ def load_words() -> Words:
             ((pos, one), other) for pos, *pair in _rows("antonyms") for one, other in (pair, reversed(pair))
         ),
         units=_grouped((kind, (synset, word)) for kind, synset, word in series if kind not in calendar),
-        unit_class={word: kind for kind, _, word in series if kind not in calendar},
+        unit_class={word: kind for kind, _, word in series if kind not in calendar and word not in twice},
         months=[word for kind, _, word in series if kind == "month"],
         weekdays=[word for kind, _, word in series if kind == "weekday" and word.endswith("day")],
         cardinals={word: int(value) for kind, value, word in series if kind == "cardinal"},

@@ -109,7 +109,13 @@ def _expanded(question: Question, source: Source) -> Iterator[Change]:
     for full, short in source.words.contractions.items():
         found = re.search(rf"\b{short.replace(chr(39), '[’' + chr(39) + ']')}\b", question.text, re.IGNORECASE)
         quoted = found and re.search(r"['\"‘“]", question.text[: found.start()])
-        if found and not quoted and not short.endswith("n't") and short not in _UNUSUAL:
+        if (
+            found
+            and not quoted
+            and not short.endswith("n't")
+            and " been" not in question.text[found.end() : found.end() + 5]
+            and short not in _UNUSUAL
+        ):
             new = like(found[0], full) if full != "i am" else "I am"
             yield Change(question.text[: found.start()] + new + question.text[found.end() :], f"{short} → {full}")
 
