@@ -1,4 +1,4 @@
-"""``python -m graph.bench.rephrase --data DIR --out FILE.jsonl``: writes labelled pairs for ``graph.bench cache --pairs``."""
+"""``python -m graph.bench.rephrase --data DIR --out FILE.jsonl``: labelled pairs, for ``graph.bench cache --pairs``."""
 
 import json
 from collections import Counter
@@ -39,9 +39,10 @@ def write(
     seed: Annotated[int, typer.Option(help="Of the random numbers: the same seed gives the same pairs.")] = SEED,
     per_kind: Annotated[int, typer.Option(min=1, max=100_000, help="Pairs of each kind, at most.")] = PER_KIND,
 ) -> None:
-    """Write rephrasings (same) and hard negatives of the evaluation sets' questions. The last line is JSON: pairs by kind.
+    """Write rephrasings (same) and hard negatives of the evaluation sets' questions.
 
-    Needs no model. The words come from WordNet and the other sources that data/SOURCES.md names.
+    Needs no model. The last line is JSON: pairs by kind. The words come from WordNet and the other sources that
+    data/SOURCES.md names.
     """
     sets = read_questions(data)
 
@@ -53,15 +54,8 @@ def write(
         for pair in make(sets, seed=seed, per_kind=per_kind, done=done):
             counts[pair.kind] += 1
             file.write(json.dumps(asdict(pair), ensure_ascii=False) + "\n")
-    typer.echo(
-        json.dumps(
-            {
-                "pairs": counts.total(),
-                "same": {kind: counts[kind] for kind in REPHRASINGS},
-                "different": {kind: counts[kind] for kind in NEGATIVES},
-            }
-        )
-    )
+    same, different = ({kind: counts[kind] for kind in kinds} for kinds in (REPHRASINGS, NEGATIVES))
+    typer.echo(json.dumps({"pairs": counts.total(), "same": same, "different": different}))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from random import Random
 
 from graph.bench.rephrase.rules import Change, Source
+from graph.bench.rephrase.scope import eventful, plain
 from graph.bench.rephrase.text import Question, like, small_start
 
 _FIGURE = re.compile(
@@ -15,9 +16,8 @@ _YEAR = re.compile(r"(?<![\w.,:/$€£-])(?:1\d{3}|20\d{2})(?=s?(?![\w:/,-]))")
 _STAMP = re.compile(r"(?<!\d)(20\d{2})(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)")
 _CLOCK = re.compile(r"(?<![\w:])(1[0-2]|[1-9])((?::[0-5]\d)? ?[ap]\.?m\b)", re.IGNORECASE)
 _DAY = re.compile(r"\b(\d{1,2})(st|nd|rd|th)\b")
-_IN_TIME = frozenset(
-    "in of on during by until since early late last next this from and before after through every".split()
-)
+_BEFORE_A_TIME = "in of on during by until since early late last next this from and before after through every"
+_IN_TIME = frozenset(_BEFORE_A_TIME.split())
 _COUNTED = frozenset({"many", "much", "per", "several", "few", "what", "which", "a", "each"})
 _ODD_PLURALS = {"foot": "feet", "inch": "inches", "penny": "pennies", "century": "centuries"}
 _ONLY_PLURAL = frozenset({"second", "foot", "pound", "yard", "mark", "degree", "minute"})
@@ -70,7 +70,7 @@ def _number_words(question: Question, source: Source, rng: Random) -> Iterator[C
                 continue
             others = [word for word in table if word not in {token.low, "one", "zero"}]
             value = table[token.low]
-            new = rng.choice(sorted(others, key=lambda word: (abs(table[word] - value), word))[:4])  # noqa: B023 - used here
+            new = rng.choice(sorted(others, key=lambda word: (abs(table[word] - value), word))[:4])
             yield Change(question.replaced(place, like(token.text, new)), f"{token.text} → {new}")
 
 
@@ -138,7 +138,7 @@ def unit(question: Question, source: Source, rng: Random) -> Iterator[Change]:
 
 def _composed_unit(question: Question, source: Source, rng: Random) -> Iterator[Change]:
     """A distance or a time put to both questions."""
-    if question.body == question.text:
+    if not plain(question) or not eventful(question):
         return
     past = {"did", "was", "were", "had", "has", "have"} & {token.low for token in question.tokens}
     kind = rng.choice(("time", "length") if past else ("length",))

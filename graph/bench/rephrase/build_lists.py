@@ -1,9 +1,8 @@
 """Makes the word lists of the generator from Princeton WordNet: run once, by hand, when the source changes.
 
 ``python -m graph.bench.rephrase.build_lists --dict DIR --exceptions DIR --contractions FILE`` writes the files of
-``data/``; ``data/SOURCES.md`` says where the arguments come from, and their licences. ``synonyms.tsv`` is also read: its
-pairs were chosen by reading what WordNet offers, and only pairs that stand in one synset stay, with the synset
-written beside them.
+``data/``; ``data/SOURCES.md`` says where the arguments come from, and their licences. ``synonyms.tsv`` is also read:
+its pairs were chosen by reading what WordNet offers, and each must stand in one synset, which is written beside it.
 """
 
 import json
@@ -71,7 +70,7 @@ def _common(net: WordNet, word: str, synset: Synset) -> bool:
 
 
 def synonyms(net: WordNet, chosen: Iterable[list[str]]) -> list[list[str]]:
-    """The chosen pairs, each with the synset in which both words stand, and whether the word is one part of speech only.
+    """The chosen pairs, each with the synset of both words, and whether the first is one part of speech only.
 
     Raises:
         ConfigurationError: WordNet does not hold a pair.

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from random import Random
 
 from graph.bench.rephrase.rules import Change, Source
-from graph.bench.rephrase.text import AUXILIARIES, BE, DO, MODALS, PREPOSITIONS, PRONOUNS, WH, Question, like
+from graph.bench.rephrase.scope import eventful, plain
+from graph.bench.rephrase.text import AUXILIARIES, BE, DO, MODALS, PRONOUNS, WH, Question, like
 
 _NEGATED = {"can": "can't", "will": "won't", "shall": "shall not", "may": "may not", "might": "might not"}
 
@@ -40,7 +41,7 @@ def negation(question: Question, source: Source, rng: Random) -> Iterator[Change
 
 
 def wh_auxiliary(question: Question) -> int:
-    """The place of the auxiliary after a question phrase at the front; -1 where there is none, or the question is how."""
+    """The place of the auxiliary after a question phrase at the front; -1 where there is none, and after how."""
     start = next((n for n, token in enumerate(question.tokens) if token.low in WH), -1)
     place = next(
         (n for n in range(start + 1, min(start + 6, len(question.tokens))) if question.low(n) in AUXILIARIES), -1
@@ -60,7 +61,7 @@ def wh_auxiliary(question: Question) -> int:
 
 _ASKED: dict[str, tuple[str, ...]] = {
     "when": ("where", "why", "how"),
-    "where": ("when", "why", "how"),
+    "where": ("when", "why"),
     "why": ("when", "where", "how"),
     "how": ("why", "when", "where"),
     "who": ("why", "when"),
@@ -136,13 +137,14 @@ _DIRECTION = {
     "to": "from",
 }
 _FROM_STAYS = re.compile(
-    r"\b(?:different|differ\w*|apart|aside|other|disqualif\w*|prevent\w*|suffer\w*|far|derive\w*|vary|varies|date[sd]?|range[sd]?) $"
+    r"\b(?:different|differ\w*|apart|aside|other|disqualif\w*|prevent\w*|suffer\w*|far|derive\w*"
+    r"|vary|varies|date[sd]?|range[sd]?) $"
 )
 _TO_STAYS = re.compile(
     r"\b(?:accord\w*|due|prior|relat\w*|compar\w*|similar|respon\w+|need\w*|want\w*|able|lead|led|leads|refer\w*|close|next|equal\w*"
     r"|identical|oppos\w+|regard|respect|addition|attribut\w+|belong\w*|limited|contrary|parallel|connect\w*|link\w*|reaction"
-    r"|marr\w+|happen\w*|access|subject|contribut\w*|dedicated|common|adjacent|known|appl\w+|important|essential|key|up|back"
-    r"|correspond\w*|speak\w*|talk\w*|listen\w*|access\w*|cost|it|up|expos\w+|unique|say|according|relevance|as|opposed) $"
+    r"|marr\w+|happen\w*|access|subject|contribut\w*|dedicated|devot\w*|common|adjacent|known|appl\w+|important|essential|key|up|back"
+    r"|correspond\w*|speak\w*|talk\w*|listen\w*|access\w*|cost|it|up|expos\w+|unique|say|relevance|as) $"
 )
 
 
@@ -168,9 +170,9 @@ def direction(question: Question, source: Source, rng: Random) -> Iterator[Chang
 
 def _composed_direction(question: Question, source: Source, rng: Random) -> Iterator[Change]:
     """Before or after a time, put to both questions."""
-    if question.text.endswith("?") and question.low(len(question.tokens) - 2) not in PREPOSITIONS:
+    if plain(question) and eventful(question):
         month, day, year = rng.choice(source.words.months), rng.choice(source.words.weekdays), rng.randrange(1900, 2030)
-        thing = rng.choice((month, day, str(year), f"{rng.randrange(2, 12)} pm"))
+        thing = rng.choice((month, day, str(year)))
         one, two = rng.sample(("before", "after"), 2)
         yield Change(f"{question.body} {two} {thing}?", f"{one} → {two}", f"{question.body} {one} {thing}?")
 

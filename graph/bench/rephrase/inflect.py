@@ -1,8 +1,8 @@
 """Forms of English words: from a form to its lemma, and to the same form of another lemma.
 
 Irregular forms are those of WordNet's exception lists; of two irregular forms of a verb the participle is the one in
--n or -u- (chosen, begun). Rules for regular forms: Huddleston and Pullum, The Cambridge Grammar of the English Language,
-2002, chapter 18.
+-n or -u- (chosen, begun). Rules for regular forms: Huddleston and Pullum, The Cambridge Grammar of the English
+Language, 2002, chapter 18.
 """
 
 import re
@@ -20,7 +20,10 @@ _REGULAR: dict[str, list[tuple[str, str, Form]]] = {
         ("ing", "e", "ing"), ("ing", "", "ing"),
     ],
     "n": [("ies", "y", "s"), ("es", "e", "s"), ("es", "", "s"), ("s", "", "s")],
-    "a": [("ier", "y", "er"), ("er", "e", "er"), ("er", "", "er"), ("iest", "y", "est"), ("est", "e", "est"), ("est", "", "est")],
+    "a": [
+        ("ier", "y", "er"), ("er", "e", "er"), ("er", "", "er"),
+        ("iest", "y", "est"), ("est", "e", "est"), ("est", "", "est"),
+    ],
     "r": [],
 }  # fmt: skip
 

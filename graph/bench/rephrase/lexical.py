@@ -51,13 +51,16 @@ _NOT_AFTER: dict[str, frozenset[str]] = {
 _ONLY_FORMS = {("found", "v"): {"past", "participle", "ing"}, ("determine", "v"): {"base", "s", "ing"}}
 _PART = re.compile(r"^(part|portion)s?$")
 
-_SAME_ANYWAY = frozenset("used all some no other same here there few many much up down above below be".split())
+_CHANGED_ELSEWHERE = "used all some no other same here there few many much up down above below be"
+_SAME_ANYWAY = frozenset(_CHANGED_ELSEWHERE.split())
 """Antonyms that other kinds change, or that a question does not turn on."""
 
-_AFTER_HOW = frozenset(
-    "old young long short high low large small big little fast slow far near often rarely early late deep quickly slowly"
-    " well hot cold strong weak heavy light wide narrow frequently likely different important much many".split()
-)
+_SCALES = """
+    old young long short high low large small big little fast slow far near often rarely early late deep quickly slowly
+    well hot cold strong weak heavy light wide narrow frequently likely different important much many
+"""
+_AFTER_HOW = frozenset(_SCALES.split())
+"""How old and how young ask the same."""
 
 
 def synonym(question: Question, source: Source, rng: Random) -> Iterator[Change]:

@@ -1,15 +1,15 @@
 """Pairs of questions: the kinds, and how they are drawn from sets of real questions.
 
-The same questions, seed and number give the same pairs. Each kind draws by itself: every question gives at most one pair
-of a kind, until all have been asked, then a second one, and so on; changes of a question's own words come before those of
-a constraint that was put to it.
+The same questions, seed and number give the same pairs. Each kind draws by itself: every question gives at most one
+pair of a kind, until all have been asked, then a second one, and so on; changes of a question's own words come before
+those of a constraint that was put to it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from graph.bench.rephrase import amounts, forms, grammar, lexical, scope, things, typos, wrappings
+from graph.bench.rephrase import amounts, forms, fronting, grammar, lexical, scope, things, typos, wrappings
 from graph.bench.rephrase.rules import Change, Rule, Source
 from graph.bench.rephrase.text import Question, read
 from graph.bench.rephrase.words import load_words
@@ -21,7 +21,7 @@ REPHRASINGS: Mapping[str, Rule] = {
     "politeness": wrappings.politeness,
     "filler": wrappings.filler,
     "typo": typos.typo,
-    "fronting": forms.fronting,
+    "fronting": fronting.fronting,
     "question form": forms.question_form,
     "synonym": lexical.synonym,
 }
@@ -77,7 +77,7 @@ def make(
     *,
     seed: int,
     per_kind: int,
-    done: Callable[[str, int], None] = lambda kind, count: None,
+    done: Callable[[str, int], None] | None = None,
 ) -> Iterator[Pair]:
     """Pairs of every kind, at most ``per_kind`` of each.
 
@@ -91,9 +91,11 @@ def make(
     for kind, rule in {**REPHRASINGS, **NEGATIVES}.items():
         order = Random(f"{seed} {kind}").sample(asked, len(asked))
         count = 0
-        for count, (name, a, change) in enumerate(_drawn(order, rule, f"{seed} {kind}", per_kind), 1):
+        for name, a, change in _drawn(order, rule, f"{seed} {kind}", per_kind):
+            count += 1
             yield Pair(a, change.text, kind in REPHRASINGS, kind, change.what, name)
-        done(kind, count)
+        if done:
+            done(kind, count)
 
 
 def _read(texts: Sequence[str]) -> list[tuple[Question, Source]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from random import Random
 
 from graph.bench.rephrase.rules import Change, Source
-from graph.bench.rephrase.text import BE, PREPOSITIONS, Question, small_start
+from graph.bench.rephrase.text import AUXILIARIES, BE, PREPOSITIONS, Question, small_start
 
 _ENDS_BADLY = PREPOSITIONS | BE | {"than", "against", "off", "up", "out", "like", "as", "the", "a", "do"}
 
@@ -20,7 +20,7 @@ def _adjunct(question: Question, source: Source, rng: Random) -> str:
     places = sorted(n for n, entry in words.names.items() if entry.kind in {"country", "city"} and entry.tags > 1)
     place = rng.choice(places)
     few = rng.choice([word for word, value in words.cardinals.items() if 1 < value < 10])  # noqa: PLR2004
-    forms = [f"in {place}", f"outside {place}", f"for children under {few}"]
+    forms = [f"in {place}", f"outside {place}"]
     if {"did", "was", "were", "had"} & {token.low for token in question.tokens}:
         month, day, year = rng.choice(words.months), rng.choice(words.weekdays), rng.randrange(1900, 2030)
         forms += [f"in {month}", f"in {year}", f"before {year}", f"on a {day}", f"in the first {few} years"]
@@ -38,6 +38,16 @@ def plain(question: Question) -> bool:
     )
 
 
+_HAPPENS = AUXILIARIES - BE
+
+
+def eventful(question: Question) -> bool:
+    """Whether it asks for something that happens, so that a time or a place put to it restricts the answer."""
+    words = [token.low for token in question.tokens]
+    passive = any(word in BE and any(later.endswith("ed") for later in words[at:]) for at, word in enumerate(words))
+    return passive or not _HAPPENS.isdisjoint(words)
+
+
 def _with_adjunct(question: Question, source: Source, rng: Random) -> tuple[str, str]:
     adjunct = _adjunct(question, source, rng)
     if adjunct.startswith(("in ", "before ", "outside ")) and rng.random() < 1 / 3:
@@ -47,13 +57,15 @@ def _with_adjunct(question: Question, source: Source, rng: Random) -> tuple[str,
 
 def added(question: Question, source: Source, rng: Random) -> Iterator[Change]:
     """A place, a time or a group put to the question."""
-    if plain(question):
+    if plain(question) and eventful(question):
         text, adjunct = _with_adjunct(question, source, rng)
         yield Change(text, f"+ {adjunct}")
 
 
 _RESTRICTING = re.compile(
-    r"\b(the|their|his|her|its) ((?:first|second|third|oldest|youngest|largest|smallest|highest|lowest|longest) )(?=(?!time|name|day|place|year)[a-z])"
+    r"\b(the|their|his|her|its) "
+    r"((?:first|second|third|oldest|youngest|largest|smallest|highest|lowest|longest) )"
+    r"(?=(?!time|name|day|place|year)[a-z])"
 )
 _YEAR_END = re.compile(r" (?:in|since|before|after|during) (?:the )?(?:1\d{3}|20\d{2})s?$")
 
@@ -70,7 +82,7 @@ def dropped(question: Question, source: Source, rng: Random) -> Iterator[Change]
         and not question.body[: found.start()].endswith((" than", " as"))
     ):
         yield Change(question.body[: found.start()] + "?", f"-{found[0]}")
-    if plain(question):
+    if plain(question) and eventful(question):
         base, adjunct = _with_adjunct(question, source, rng)
         yield Change(question.text, f"- {adjunct}", base)
 
@@ -115,7 +127,7 @@ def quantifier(question: Question, source: Source, rng: Random) -> Iterator[Chan
         one, two = rng.sample(_ALL, 2)
         before, after = question.text[: plural.start()], question.text[plural.start() :]
         yield Change(f"{before}{two} {after}", f"{one} → {two}", f"{before}{one} {after}")
-    elif plain(question):
+    elif plain(question) and eventful(question):
         one, two = rng.sample(_BOUNDS, 2)
         n = rng.choice([word for word, value in source.words.cardinals.items() if 1 < value < 20])  # noqa: PLR2004
         form = rng.choice(_AMOUNTS)

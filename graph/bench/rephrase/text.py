@@ -11,7 +11,7 @@ from graph.bench.rephrase.words import Words
 _WORD = r"[^\W_](?:[\w-]*[^\W_])?"
 _TOKEN = re.compile(rf"{_WORD}(?:[._/]{_WORD})+(?:\(\))?|{_WORD}(?:\(\))?|\S")
 _NAME = re.compile(r"[A-Z][^\W\d_]*[^\W\d_-](?:-[^\W\d_]+)*")
-_QUOTED = re.compile(r"\"[^\"]+\"|“[^”]+”|(?<!\w)'[^']+(?:'\w[^']*)*'(?!\w)|‘[^’]+’")
+_QUOTED = re.compile(r"\"[^\"]+\"|“[^”]+”|(?<!\w)'[^']+(?:'\w[^']*)*'(?!\w)|\u2018[^’]+’")
 
 BE = frozenset({"is", "are", "was", "were"})
 DO = frozenset({"do", "does", "did"})
@@ -24,9 +24,10 @@ POSSESSIVES = frozenset({"my", "your", "his", "her", "its", "our", "their"})
 DETERMINERS = frozenset(
     {"the", "a", "an", "this", "that", "these", "those", "some", "any", "each", "every", "no", "all"}
 )
-PREPOSITIONS = frozenset(
-    "of in on at by for with from to into about between during after before since until under over through".split()
-)
+_PREPOSITIONS = """
+    of in on at by for with from to into about between during after before since until under over through
+"""
+PREPOSITIONS = frozenset(_PREPOSITIONS.split())
 SMALL = (
     AUXILIARIES | WH | PRONOUNS | POSSESSIVES | DETERMINERS | PREPOSITIONS | {"and", "or", "not", "be", "been", "as"}
 )
@@ -106,9 +107,7 @@ def _opens_sentence(tokens: tuple[Token, ...], number: int) -> bool:
 
 
 _TITLE = re.compile("St|Mr|Mrs|Dr|Mgr|Jr|[A-Z]")
-_OPENERS = frozenset(
-    {"name", "unlike", "like", "besides", "despite", "because", "among", "excluding", "question", "besides"}
-)
+_OPENERS = frozenset({"name", "unlike", "like", "besides", "despite", "because", "among", "excluding", "question"})
 
 
 def _name_spans(text: str, tokens: tuple[Token, ...], named: list[bool]) -> list[tuple[int, int]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from random import Random
 
 from graph.bench.rephrase.rules import Change, Source
-from graph.bench.rephrase.text import POSSESSIVES, PREPOSITIONS, SMALL, Question, like
+from graph.bench.rephrase.scope import eventful, plain
+from graph.bench.rephrase.text import POSSESSIVES, SMALL, Question, like
 
 _ALIKE = 0.6
 """Likeness of two names (difflib's ratio) from which on they may be spellings of one."""
@@ -65,7 +66,7 @@ def _other_name(old: str, text: str, source: Source, rng: Random) -> str:
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two names may be two ways to write one: one in the other, a word in common, or nearly the same letters."""
+    """Whether two names may be one written in two ways: one in the other, a common word, or nearly the same letters."""
     first, second = (re.sub(r"\W", "", name).lower() for name in (one, other))
     if first in second or second in first or set(one.lower().split()) & set(other.lower().split()):
         return True
@@ -83,7 +84,7 @@ def roles(question: Question, source: Source, rng: Random) -> Iterator[Change]:
             if not alike(one, two) and between not in {",", "&", "/", "(", "-"} and not _both_places(one, two, source):
                 yield Change(_exchanged(question, first, second), f"{one} ↔ {two}")
     yield from _ends(question)
-    if question.text.endswith("?") and question.low(len(question.tokens) - 2) not in PREPOSITIONS:
+    if plain(question) and eventful(question):
         cities = sorted(n for n, entry in source.words.names.items() if entry.kind == "city" and entry.tags > 1)
         one, two = rng.sample(cities, 2)
         form = rng.choice(("on the way from {} to {}", "on the flight from {} to {}", "after the move from {} to {}"))

@@ -1,8 +1,8 @@
 """One typing mistake: a neighbouring key, a letter left out, put twice, or two letters exchanged.
 
-Keyboard: the letter keys of the US layout (ANSI INCITS 154-1988), each row set off by the usual fraction of a key. Kinds
-of mistakes: Damerau, CACM 7(3), 1964. Names, ids, numbers and quoted words are left alone, and no mistake makes another
-known word.
+Keyboard: the letter keys of the US layout (ANSI INCITS 154-1988), each row set off by the usual fraction of a key.
+Kinds of mistakes: Damerau, CACM 7(3), 1964. Names, ids and numbers are left alone, and no mistake makes another known
+word.
 """
 
 from collections.abc import Iterator

@@ -86,7 +86,7 @@ def load_words() -> Words:
         names={word.replace("_", " "): Name(kind, synset, int(tags)) for kind, synset, tags, word in _rows("names")},
         irregular=_grouped((form, (pos, lemma)) for pos, form, lemma in irregular),
         forms=_grouped(((pos, lemma), form) for pos, form, lemma in irregular),
-        contractions={full: short for full, short in _rows("contractions")},
+        contractions={row[0]: row[1] for row in _rows("contractions")},
         vocabulary=frozenset(word for (word,) in _rows("vocabulary")),
     )
 

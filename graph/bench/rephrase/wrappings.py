@@ -90,32 +90,16 @@ def contraction(question: Question, source: Source, rng: Random) -> Iterator[Cha
     yield from rare
 
 
-_UNUSUAL = {
-    "amn't",
-    "ain't",
-    "gon't",
-    "daren't",
-    "daresn't",
-    "dasn't",
-    "mayn't",
-    "shalln't",
-    "this's",
-    "this'll",
-    "why're",
-}
+_RARE = "amn't ain't gon't daren't daresn't dasn't mayn't shalln't this's this'll why're"
+_UNUSUAL = frozenset(_RARE.split())
 
 
 def _expanded(question: Question, source: Source) -> Iterator[Change]:
     for full, short in source.words.contractions.items():
         found = re.search(rf"\b{short.replace(chr(39), '[’' + chr(39) + ']')}\b", question.text, re.IGNORECASE)
-        quoted = found and re.search(r"['\"‘“]", question.text[: found.start()])
-        if (
-            found
-            and not quoted
-            and not short.endswith("n't")
-            and " been" not in question.text[found.end() : found.end() + 5]
-            and short not in _UNUSUAL
-        ):
+        quoted = found and re.search(r"['\"\u2018“]", question.text[: found.start()])
+        # it's is as often a mistake for its, and it's been is it has been
+        if found and not quoted and not short.endswith("n't") and short not in _UNUSUAL | {"it's"}:
             new = like(found[0], full) if full != "i am" else "I am"
             yield Change(question.text[: found.start()] + new + question.text[found.end() :], f"{short} → {full}")
 
