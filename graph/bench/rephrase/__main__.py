@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from graph.bench.rephrase.make import NEGATIVES, REPHRASINGS, make
-from graph.bench.sets import read_sets
+from graph.bench.sets import READERS, read_sets
 from infra.errors import ConfigurationError, DocMindError
 
 PER_KIND = 400
 SEED = 5
+_SQUAD = "xquad.en.json"
 
 
 def read_questions(data: Path) -> dict[str, list[str]]:
@@ -22,9 +23,11 @@ def read_questions(data: Path) -> dict[str, list[str]]:
     Raises:
         ConfigurationError: none lies there, or one is damaged.
     """
-    found = {one.name: [question.text for question in one.questions] for one in read_sets(data)}
-    squad = data / "xquad_en" / "xquad.en.json"
-    if squad.is_file():
+    squad = next((file for file in (data / "xquad_en" / _SQUAD, data / _SQUAD) if file.is_file()), None)
+    others = data.name in READERS or any((data / name / "questions.json").is_file() for name in READERS)
+    read = read_sets(data) if others or not squad else []
+    found = {one.name: [question.text for question in one.questions] for one in read}
+    if squad:
         try:
             raw: Any = json.loads(squad.read_text(encoding="utf-8"))
         except ValueError as error:
