@@ -48,6 +48,8 @@ def write(
     data/SOURCES.md names.
     """
     sets = read_questions(data)
+    if out.is_dir() or not out.parent.is_dir():
+        raise ConfigurationError(f"--out {out} cannot be written; name a file in a folder that exists")
 
     def done(kind: str, count: int) -> None:
         typer.echo(f"{'same' if kind in REPHRASINGS else 'different'}: {kind}: {count}", err=True)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from graph.bench.rephrase.wordnet import Synset, WordNet, read_wordnet
-from infra.errors import ConfigurationError
+from infra.errors import ConfigurationError, DocMindError
 
 DATA = Path(__file__).parent / "data"
 
@@ -219,4 +219,8 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except DocMindError as error:
+        typer.echo(f"docmind: {error}", err=True)
+        raise SystemExit(2) from error

@@ -7,7 +7,7 @@ from random import Random
 
 from graph.bench.rephrase.rules import Change, Source
 from graph.bench.rephrase.scope import eventful, plain
-from graph.bench.rephrase.text import POSSESSIVES, SMALL, Question, like
+from graph.bench.rephrase.text import POSSESSIVES, PREPOSITIONS, SMALL, Question, like
 
 _ALIKE = 0.6
 """Likeness of two names (difflib's ratio) from which on they may be spellings of one."""
@@ -148,7 +148,10 @@ def person(question: Question, source: Source, rng: Random) -> Iterator[Change]:
     del source
     for place, token in enumerate(question.tokens):
         after = question.low(place + 1)
-        if token.low in _OWNERS and after.isalpha() and after not in SMALL:
+        owns = (
+            token.low != "her" or question.low(place - 1) in PREPOSITIONS
+        )  # else it may be the object: making her feel
+        if token.low in _OWNERS and owns and after.isalpha() and after not in SMALL:
             new = rng.choice(_OWNERS[token.low])
             yield Change(question.replaced(place, like(token.text, new)), f"{token.text} → {new}")
     if any(token.low in POSSESSIVES for token in question.tokens):
