@@ -31,9 +31,11 @@ from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
 from infra.store.roots import root_of, scope_id
 from infra.telemetry import set_up_logging
+from infra.text.plain import lines, one_line
 from tools.ingest_plan import VERSION, Done, Job, Known, Maker, Plan, make_plan
-from tools.ingest_ray import OnRay, check_address
-from tools.ingest_report import IngestReport, Tell, progress_bar, tell_nobody
+from tools.ingest_ray import OnRay
+from tools.ingest_ray_cluster import check_address
+from tools.ingest_report import IngestReport, Tell, progress_bar, tell_nobody, told
 from tools.ingest_scan import Failure, Found, given_paths, scan
 
 if TYPE_CHECKING:
@@ -181,19 +183,19 @@ def main(  # noqa: PLR0913 - a command's options
                 _watch(given, update, as_json=as_json)
                 return
     except DocMindError as error:
-        typer.echo(f"docmind: {error}", err=True)
+        typer.echo(f"docmind: {lines(str(error))}", err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from error
     except KeyboardInterrupt as error:
         typer.echo("docmind: interrupted; what was read so far is kept, run the same again to go on", err=True)
         raise typer.Exit(INTERRUPTED) from error
     if not documents and not report.removed:
-        typer.echo(f"docmind: no readable documents under {', '.join(given)}", err=True)
+        typer.echo(f"docmind: no readable documents under {one_line(', '.join(given))}", err=True)
         raise typer.Exit(1)
 
 
 def _tell(report: IngestReport, *, as_json: bool) -> None:
     for failure in report.failed:
-        typer.echo(f"not read: {failure.path}: {failure.error}", err=True)
+        typer.echo(told(failure), err=True)
     typer.echo(json.dumps(asdict(report), ensure_ascii=False) if as_json else str(report))
 
 
@@ -202,7 +204,7 @@ def _watch(given: Sequence[str], update: Callable[[Sequence[Path]], IngestReport
     from tools.ingest_watch import Pending, Watcher, keep_in_step  # noqa: PLC0415
 
     def say(line: str) -> None:
-        typer.echo(f"docmind: {line}", err=True)
+        typer.echo(f"docmind: {one_line(line)}", err=True)
 
     say(f"watching {', '.join(given)}; Ctrl-C ends it")
     pending = Pending(given)
