@@ -14,7 +14,7 @@ from infra.store.records import Hit
 DENSE_WEIGHT = 0.5
 """Share of the dense score; the word score has the rest."""
 
-DOCUMENT_BONUS = 0.3
+DOCUMENT_BONUS = 0.15
 """Share of a document's best scores that each of its passages gets."""
 
 COSINE_NOISE = 0.02

@@ -28,7 +28,7 @@ from tools.fusion import fuse
 from tools.late import LateInteraction
 from tools.likelihood import judged, without_measures
 from tools.links import Seed, bridges, phrase_terms, strengths
-from tools.ranking import Asked, Ranked, lifted, rank, united
+from tools.ranking import Asked, Ranked, heading_terms, lifted, rank, united
 from tools.rerank import Reranker, reranked
 
 WINDOWS = 300
@@ -139,7 +139,8 @@ class Retriever:
         fused = fuse(dense, sparse, limit=WINDOWS)[: task.read]
         stored = {p.id: p for p in self._index.passages([item.chunk_id for item in fused], task.roots)}
         words = list(dict.fromkeys(terms(without_measures(question))))[:MAX_TERMS]
-        asked = Asked(self._index.idf(words), task.limits.dates)
+        idf = self._index.idf([*words, *heading_terms(stored.values())])
+        asked = Asked({word: idf[word] for word in words}, task.limits.dates, idf)
         weighed = 0 if task.context else len({hit.window_id for hit in [*dense, *sparse]})
         return rank(fused, stored, asked), weighed
 

@@ -22,7 +22,7 @@ def test_nothing_found_gives_nothing():
 
 def test_scores_are_standard_scores_added_with_a_share_of_the_document_best():
     found = fuse(hits(("a.1.1", 3.0), ("b.1.1", 1.0)), [], limit=200)
-    assert found == [Scored("a.1", "a", 0.65, "a.1.1"), Scored("b.1", "b", -0.65, "b.1.1")]
+    assert found == [Scored("a.1", "a", 0.575, "a.1.1"), Scored("b.1", "b", -0.575, "b.1.1")]
 
 
 def test_a_passage_has_the_score_of_its_best_window():
