@@ -227,8 +227,10 @@ def _sparse(weights: Mapping[int, float]) -> models.SparseVector:
 
 
 def _hits(points: Sequence[models.ScoredPoint]) -> list[Hit]:
+    """The windows found; a point that somebody else put there is none of ours, and is left out."""
+    named = ((point, point.payload or {}) for point in points)
     return [
         Hit(str(point.id), payload[CHUNK], payload[DOCUMENT], point.score)
-        for point in points
-        if (payload := point.payload)
+        for point, payload in named
+        if isinstance(payload.get(CHUNK), str) and isinstance(payload.get(DOCUMENT), str)
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from qdrant_client import models
 
 from infra.errors import StoreError
 from infra.settings import QdrantSettings
@@ -201,6 +202,17 @@ def test_a_collection_of_somebody_else_is_refused():
     server.blocking.create_collection(str(NAME), {})
     with pytest.raises(StoreError, match="it has no vectors 'dense' and 'bm25'"):
         server.open(DIMENSION, BM25)
+
+
+def test_a_point_that_somebody_else_put_there_is_left_out():
+    server = LocalQdrant()
+    store = server.open(DIMENSION, BM25)
+    store.upsert([window(1, "a")])
+    vectors: Any = {"dense": towards(2).tolist()}
+    payloads = [{}, {"s": ["root"]}, {"c": 1, "d": "x"}]
+    points = [models.PointStruct(id=n, vector=vectors, payload=payload) for n, payload in enumerate(payloads)]
+    server.blocking.upsert(str(NAME), points)
+    assert [hit.chunk_id for hit in store.dense(towards(2), 9, None)] == ["c1"]
 
 
 def test_a_collection_that_vanished_is_named():
