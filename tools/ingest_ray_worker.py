@@ -14,6 +14,7 @@ from hashlib import file_digest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,7 @@ class Worker:
         self._reading = Reading(task.ingest)
         self._splitter = Splitter(task.version, None)
         self._embedder: Embedder | None = None
+        finalize(self, self._reading.close)
 
     def __call__(self, batch: Mapping[str, Sequence[Job]]) -> Iterator[dict[str, NDArray[Any]]]:
         """Give an ``Answer`` for each job of the batch, in groups; an error is the last one."""
