@@ -18,13 +18,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.errors import ConfigurationError, DocMindError
+from infra.errors import ConfigurationError, DocMindError, DocumentError
 from infra.settings import IngestSettings, load_settings
 from infra.store.embeddings import Embedder
 from infra.store.embeddings_open import open_embedder
@@ -37,6 +36,7 @@ from tools.ingest_ray import OnRay
 from tools.ingest_ray_cluster import check_address
 from tools.ingest_report import IngestReport, Tell, progress_bar, tell_nobody, told
 from tools.ingest_scan import Failure, Found, given_paths, scan
+from tools.readers.source import content_digest
 
 if TYPE_CHECKING:
     from tools.ingest_work import Elsewhere
@@ -91,7 +91,7 @@ def bring_up_to_date(
     with index.ingesting():
         there = scan(paths)
         known = Known(tuple(index.library.roots()), index.library.stamps(), index.library.unreadable())
-        digest = partial(_digest, max_bytes=settings.max_file_mb * 1e6)
+        digest = partial(_digest, max_bytes=int(settings.max_file_mb * 1e6))
         plan = make_plan(there, known, _maker(settings), prune=prune, digest=digest)
         if plan.roots != known.roots:
             index.library.set_roots(plan.roots)
@@ -139,12 +139,13 @@ def _readable_again(plan: Plan, known: Known, given: Sequence[str]) -> list[str]
     return [note.path for note in gone if Failure(note.path, note.error) not in still]
 
 
-def _digest(found: Found, max_bytes: float) -> str | Failure:
+def _digest(found: Found, max_bytes: int) -> str | Failure:
     if found.size > max_bytes:
         return ""  # it will not be read
     try:
-        with Path(found.path).open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return content_digest(Path(found.path), max_bytes)
+    except DocumentError as error:
+        return Failure(found.path, str(error))
     except OSError as error:
         return Failure(found.path, error.strerror or str(error))
 

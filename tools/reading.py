@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import signal
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ from infra.errors import ConfigurationError, DocumentError
 from infra.settings import IngestSettings
 from tools.extracted import Extracted, from_json
 from tools.readers.kinds import LIGHT, SNIFFED_BYTES, kind_of, read
-from tools.readers.source import Source
+from tools.readers.source import Source, check_size, open_file
 
 HELPER = "tools.reading_helper"
 LIGHT_BYTES = 1_000_000
@@ -53,12 +52,10 @@ class Reading:
             OSError: it cannot be opened, or the disk fails.
             ConfigurationError: the helper cannot be started.
         """
-        if size > self._max_bytes:
-            raise DocumentError(
-                f"it has {size / 1e6:,.1f} MB, at most {self._max_bytes / 1e6:,.1f} MB are read; "
-                "DOCMIND_INGEST__MAX_FILE_MB decides"
-            )
-        kind = kind_of(path, _head(path))
+        check_size(size, self._max_bytes)
+        # opened here first, so that what is missing or forbidden is told apart from what is broken
+        with open_file(path) as file:
+            kind = kind_of(path, file.read(SNIFFED_BYTES))
         if kind in LIGHT and size <= LIGHT_BYTES:
             return read(kind, Source(path, self._max_bytes))
         return self._ask({"kind": kind, "path": str(path), "max_bytes": self._max_bytes})
@@ -128,21 +125,6 @@ def _start(memory_bytes: int, seconds: float) -> subprocess.Popen[bytes]:
             f"the process that reads documents does not start; this says why: {shlex.join(command)}"
         )
     return process
-
-
-def _head(path: Path) -> bytes:
-    """The first bytes of a file.
-
-    It is opened here first, so that what is missing or forbidden is told apart from what is broken, and without
-    waiting, should a pipe have taken its place.
-    """
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise DocumentError("it is not a file any more")
-        return os.read(file, SNIFFED_BYTES)
-    finally:
-        os.close(file)
 
 
 def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any]) -> bytes:

@@ -196,7 +196,7 @@ def test_the_helper_bounds_its_memory_and_keeps_its_replies_apart_from_what_libr
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[object] = []
-    requests = json.dumps({"kind": "html", "path": str(files / "a.html"), "max_bytes": 9}).encode() + b"\n"
+    requests = json.dumps({"kind": "html", "path": str(files / "a.html"), "max_bytes": 99}).encode() + b"\n"
     with (files / "replies").open("wb") as replies, monkeypatch.context() as patch, warnings.catch_warnings():
         patch.setattr(resource, "setrlimit", lambda which, limits: done.append((which, limits)))
         patch.setattr(os, "dup", lambda _: os.open(files / "replies", os.O_WRONLY))
