@@ -128,7 +128,7 @@ def test_a_fence_ends_with_its_own_marks_only(tmp_path: Path) -> None:
 
 def test_a_heading_of_many_marks_takes_no_time(tmp_path: Path) -> None:
     marks, started = "#" * 60_000, time.process_time()
-    assert read_as(tmp_path, "a.md", f"# {marks}x\ny").title.endswith("x")
+    assert read_as(tmp_path, "a.md", f"# {marks}x\ny").title.startswith("##")
     assert time.process_time() - started < 2
 
 
@@ -138,7 +138,7 @@ def test_rows_of_a_table_keep_their_places_and_know_their_columns(tmp_path: Path
     (section,) = extracted.sections
     assert extracted.text == text
     assert section.columns == ("name", "note")
-    assert [text[a:b] for a, b in section.units] == ['Ann,"likes\ncats, and ""dogs"""', "Bo,x"]
+    assert [text[a:b] for a, b in section.units] == ["name,note", 'Ann,"likes\ncats, and ""dogs"""', "Bo,x"]
     assert (section.start, section.end) == (section.units[0][0], section.units[-1][1])
 
 
@@ -153,9 +153,17 @@ def test_a_table_of_one_line_is_that_line(tmp_path: Path) -> None:
     assert extracted.sections == (Section(0, 3, columns=("a", "b"), units=((0, 3),)),)
 
 
-def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match="the table is damaged: field larger than field limit"):
-        read_as(tmp_path, "t.csv", 'a,b\n"' + "x" * 200_000)
+def test_a_cell_may_hold_a_whole_text_and_a_quote_may_be_missing(tmp_path: Path) -> None:
+    words = "x " * 200_000
+    long = read_as(tmp_path, "t.csv", f'a,b\n1,"{words}"\n2,y\n')
+    assert [end - start for start, end in long.sections[0].units] == [3, len(words) + 4, 3]
+    open_ended = read_as(tmp_path, "u.csv", f'a,b\n1,"{words}\n2,y\n')
+    assert open_ended.sections[0].end == len(open_ended.text) - 1
+
+
+def test_a_first_row_that_names_no_columns_is_not_lost(tmp_path: Path) -> None:
+    extracted = read_as(tmp_path, "t.csv", "saw,12\nhammer,7\n")
+    assert [extracted.text[a:b] for a, b in extracted.sections[0].units] == ["saw,12", "hammer,7"]
 
 
 @given(st.lists(st.lists(st.text(max_size=6), min_size=1, max_size=3), min_size=1, max_size=6))
