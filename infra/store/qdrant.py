@@ -77,10 +77,10 @@ class QdrantVectors:
                 lambda points=points: self.client.upsert(str(self.name), points, wait=True, ordering=_ORDERING),
             )
 
-    def delete_documents(self, document_ids: Sequence[str]) -> None:
-        """Remove all windows of these documents."""
+    def delete_documents(self, document_ids: Sequence[str], keep: Sequence[str] = ()) -> None:
+        """Remove the windows of these documents, all but those with the ids in ``keep``."""
         for first in range(0, len(document_ids), CONDITION_VALUES):
-            these = _only(DOCUMENT, document_ids[first : first + CONDITION_VALUES])
+            these = _only(DOCUMENT, document_ids[first : first + CONDITION_VALUES], keep)
             self._do(
                 "delete windows",
                 lambda these=these: self.client.delete(
@@ -214,8 +214,12 @@ def _finds_nothing(limit: int, scopes: Sequence[str] | None) -> bool:
     return limit < 1 or (scopes is not None and not scopes)
 
 
-def _only(field: str, values: Sequence[str]) -> models.Filter:
-    return models.Filter(must=[models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))])
+def _only(field: str, values: Sequence[str], but: Sequence[str] = ()) -> models.Filter:
+    """Windows with one of the values, without those with the ids in ``but``."""
+    return models.Filter(
+        must=[models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))],
+        must_not=[models.HasIdCondition(has_id=list(but))] if but else None,
+    )
 
 
 def _sparse_of(weights: Mapping[str, float]) -> models.SparseVector:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -108,6 +109,30 @@ def test_vectors_are_made_anew_from_the_library(data_dir: Path, damage: Callable
     with Index.open(options, embedder) as index:
         assert snapshot(index, embedder) == expected
     assert len(list(tenant_folder(options).glob("vectors-*"))) == 1
+
+
+def test_what_stays_of_a_document_is_found_all_the_while_it_changes(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[set[str]] = []
+    changed = entry(CATS.document.path, "Cats sleep all day.\nCats hunt mice.", header="Cats")
+    with Index.open(load_settings(data_dir=data_dir), CountingEmbedder()) as index:
+        index.change([CATS])
+
+        def look() -> None:
+            found.append({passage.text for passage in index.passages([h.chunk_id for h in index.sparse(["mice"], 9)])})
+
+        for step in ("upsert", "delete_documents"):
+            real = getattr(EdgeVectors, step)
+
+            def looking(*given: Any, real: Any = real) -> None:
+                look()
+                real(*given)
+
+            monkeypatch.setattr(EdgeVectors, step, looking)
+        index.change([changed])
+        look()
+    assert found == [{"Cats hunt mice."}] * 3
 
 
 @pytest.mark.parametrize("step", ["delete_documents", "upsert"])
