@@ -4,11 +4,12 @@ A file is unchanged when size and time are as noted (it is not opened); when the
 equal hash only updates the note. Everything made by another version of reader, splitter or terms is read again, and so
 is a document that comes under another root, because its header carries its relative path. A new file with the content
 of one that is gone was moved: its old document stays until the new one is stored. A file that could not be read is not
-tried again while it and the bounds stay the same.
+tried again while it and the bounds stay the same. The documents of a folder that is empty all at once stay, as its disk
+may be missing, until pruning says that they are meant to go.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -21,6 +22,10 @@ from tools.readers import READER_VERSION
 
 VERSION = f"{READER_VERSION} {SPLITTER_VERSION} {TERMS_VERSION}"
 """What makes documents of files, here and on every machine that helps."""
+
+FEW_DOCUMENTS = 10
+"""A folder that held no more than these may be emptied by hand; reading them again costs little."""
+_STAY = "stay in the index: is its disk there? --prune drops them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +133,20 @@ def make_plan(scan: Scan, known: Known, maker: Maker, *, prune: bool, digest: Ca
     }
     moves = _moves([job for job in jobs if not job.known], gone.values())
     todo = tuple(replace(job, moved_from=moves.get(job.stamp.path, "")) for job in jobs)
-    removed = tuple(path for path in gone if path not in set(moves.values()))
-    return Plan(roots, todo, tuple(touched), removed, len(kept) - len(jobs), tuple(failed))
+    lost = set(gone) - set(moves.values())
+    if not prune:
+        for empty, left in _emptied(scan, lost):
+            failed.append(empty)
+            lost -= left
+    return Plan(roots, todo, tuple(touched), tuple(sorted(lost)), len(kept) - len(jobs), tuple(failed))
+
+
+def _emptied(scan: Scan, lost: Collection[str]) -> Iterator[tuple[Failure, set[str]]]:
+    """Folders that are empty although many documents of them are known, and those documents."""
+    for root in scan.empty:
+        left = {path for path in lost if contains(root, path)}
+        if len(left) > FEW_DOCUMENTS:
+            yield Failure(root, f"the folder is empty, {len(left):,} documents of it {_STAY}"), left
 
 
 def _moves(jobs: Sequence[Job], gone: Iterable[Stamp]) -> dict[str, str]:

@@ -88,14 +88,14 @@ def keep_in_step(
     """
     told: frozenset[Failure] = frozenset()
     while noted := pending.take():
-        there = [path for path in map(Path, noted) if path.exists()]
+        there = [Path(path) for path in noted if os.path.exists(path)]  # noqa: PTH110 - Path's raises where it may not look
         try:
             report = update(there) if there else None
         except StoreLocked as error:
             say(str(error))
             pending.note(noted)  # the update has waited for the other one; it waits again
             continue
-        except DocMindError as error:
+        except (DocMindError, OSError) as error:
             say(str(error))
             continue
         if report is None:
