@@ -84,7 +84,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     data.from_items = ray.from_items
     data.ActorPoolStrategy = lambda *, size: size
     data.DataContext = SimpleNamespace(get_current=lambda: ray.context)
-    ray.data = data
+    ray.__dict__["data"] = data
     for name in ("pyarrow", "pandas"):
         other = ModuleType(name)
         other.__spec__ = ModuleSpec(name, None)
