@@ -8,7 +8,7 @@ file that cannot be read is noted and the rest goes on.
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from infra.errors import DocumentError
 from infra.settings import IngestSettings
 from infra.store.embeddings import Embedder
 from infra.store.index import Index
-from infra.store.library import Unreadable
+from infra.store.library import Stamp, Unreadable
 from infra.store.memory import EmbeddingMemory
 from infra.store.records import Entry
 from infra.store.roots import scope_id
@@ -27,6 +27,7 @@ from tools.ingest_pipeline import Node, Pipeline, Splitter
 from tools.ingest_plan import Done, Job, Maker
 from tools.ingest_report import Progress, Tell
 from tools.ingest_scan import Failure
+from tools.readers.source import content_digest
 from tools.reading import Reading
 
 GROUP_WINDOWS = 512
@@ -34,6 +35,8 @@ GROUP_WINDOWS = 512
 EMBED_WINDOWS = 512
 """Windows embedded between two words of progress: a single file may have 100,000."""
 CACHE_FILE = "ingestion.sqlite3"
+CHANGED = "changed while it was read"
+"""In the place of a digest: equal to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,17 @@ def prepare(jobs: Iterable[Job], reading: Reading, splitter: Splitter) -> Genera
         except OSError as error:
             yield Outcome(job, error=error.strerror or str(error))
         else:
-            entry, nodes = splitter.split(job.stamp, extracted)
+            entry, nodes = splitter.split(_as_read(job.stamp, reading.max_bytes), extracted)
             yield Outcome(job, entry, tuple(nodes))
+
+
+def _as_read(stamp: Stamp, max_bytes: int) -> Stamp:
+    """The stamp, without its digest if the file is another one by now: then the next ingestion reads it again."""
+    try:
+        same = content_digest(Path(stamp.path), max_bytes) == stamp.digest
+    except (DocumentError, OSError):
+        same = False
+    return stamp if same else replace(stamp, digest=CHANGED)
 
 
 class Work:

@@ -29,11 +29,15 @@ _MEMORY_DECIDES = "DOCMIND_INGEST__READER_MEMORY_MB decides"
 
 
 class Reading:
-    """Reads files within the settings' bounds."""
+    """Reads files within the settings' bounds.
+
+    Attributes:
+        max_bytes: the most bytes a file may have.
+    """
 
     def __init__(self, settings: IngestSettings) -> None:
         """Take the bounds from ``settings``; nothing is started yet."""
-        self._max_bytes = int(settings.max_file_mb * 1_000_000)
+        self.max_bytes = int(settings.max_file_mb * 1_000_000)
         self._seconds = settings.file_seconds
         self._memory_mb = settings.reader_memory_mb
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,13 +56,13 @@ class Reading:
             OSError: it cannot be opened, or the disk fails.
             ConfigurationError: the helper cannot be started.
         """
-        check_size(size, self._max_bytes)
+        check_size(size, self.max_bytes)
         # opened here first, so that what is missing or forbidden is told apart from what is broken
         with open_file(path) as file:
             kind = kind_of(path, file.read(SNIFFED_BYTES))
         if kind in LIGHT and size <= LIGHT_BYTES:
-            return read(kind, Source(path, self._max_bytes))
-        return self._ask({"kind": kind, "path": str(path), "max_bytes": self._max_bytes})
+            return read(kind, Source(path, self.max_bytes))
+        return self._ask({"kind": kind, "path": str(path), "max_bytes": self.max_bytes})
 
     def close(self) -> None:
         """End the helper process, if there is one; safe to call twice."""
