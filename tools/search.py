@@ -136,7 +136,7 @@ class Retriever:
     def _ranked(self, task: _Task, question: str) -> tuple[list[Ranked], int]:
         """The passages for ``question``, and how many windows were weighed for it alone."""
         dense, sparse = self._windows(f"{question}\n{task.context}" if task.context else question, task.scopes)
-        fused = fuse(dense, sparse, limit=WINDOWS)[: task.read]
+        fused = fuse(dense, sparse, limit=WINDOWS, most=task.read)
         stored = {p.id: p for p in self._index.passages([item.chunk_id for item in fused], task.roots)}
         words = list(dict.fromkeys(terms(without_measures(question))))[:MAX_TERMS]
         idf = self._index.idf([*words, *heading_terms(stored.values())])

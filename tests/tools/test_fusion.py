@@ -56,6 +56,11 @@ def test_a_better_document_lifts_its_other_passages():
     assert order(fuse(dense, [], limit=200)) == ["a.1", "a.2", "b.1"]
 
 
+def test_only_the_best_come_when_a_number_is_wanted():
+    dense = hits(*((f"a.{n}.1", n / 10) for n in range(9)))
+    assert fuse(dense, [], limit=200, most=3) == fuse(dense, [], limit=200)[:3]
+
+
 def test_equal_scores_are_ordered_by_id():
     assert order(fuse(hits(("b.1.1", 0.5), ("a.1.1", 0.5)), [], limit=200)) == ["a.1", "b.1"]
 
