@@ -146,7 +146,7 @@ def test_an_interruption_ends_with_130_and_says_how_to_go_on(docs: Path, monkeyp
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(door, "ingest", interrupt)
+    monkeypatch.setattr(door, "bring_up_to_date", interrupt)
     result = call(docs)
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr == "docmind: interrupted; what was read so far is kept, run the same again to go on\n"
