@@ -72,21 +72,32 @@ class Reading:
             process.communicate()
 
     def _ask(self, request: dict[str, Any]) -> Extracted:
-        process = self._started()
-        line = _exchange(process, request)
-        if not line:
-            self.close()
-            raise DocumentError(self._silence(late=process.returncode == -signal.SIGALRM))
-        reply: dict[str, Any] = json.loads(line)
-        if "hungry" in reply:
-            # what a parser leaves behind after such a failure is not to be trusted
-            self.close()
-            raise DocumentError(f"reading it takes more than {self._memory_mb} MB of memory; {_MEMORY_DECIDES}")
+        used = self._process is not None
+        reply = self._reply(request)
+        if used and reply.get("hungry"):
+            # libraries and what earlier files left behind took a part of the memory: tried once more with all of it
+            reply = self._reply(request)
         if "errno" in reply:
             raise OSError(reply["errno"], reply["error"])
         if "error" in reply:
             raise DocumentError(reply["error"])
         return from_json(reply)
+
+    def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the helper says; it is ended when memory did not suffice, as nothing in it is to be trusted then."""
+        process = self._started()
+        line = _exchange(process, request)
+        reply: dict[str, Any] = json.loads(line) if line else {}
+        if not line:
+            self.close()
+            ended = -process.returncode
+            reply = {"error": self._silence(late=ended == signal.SIGALRM)}
+            if ended not in (signal.SIGALRM, signal.SIGKILL):
+                reply["hungry"] = True
+        elif "hungry" in reply:
+            self.close()
+            reply["error"] = f"reading it takes more than {self._memory_mb} MB of memory; {_MEMORY_DECIDES}"
+        return reply
 
     def _silence(self, *, late: bool) -> str:
         if late:

@@ -96,6 +96,14 @@ def test_a_file_that_takes_too_much_memory_is_refused_and_the_next_is_read(files
             assert reader.read(files / "a.html", 9).title == "Title"
 
 
+def test_what_earlier_files_left_in_memory_is_no_fault_of_a_file(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "HELPER", SLOW_HELPER)
+    (files / "a.json").write_text("[1]")
+    with Reading(settings()) as reader:
+        for _ in range(3):
+            assert reader.read(files / "a.json", 3).text == "[0]: 1"
+
+
 def test_every_format_can_be_read_in_the_least_memory_that_may_be_set(tmp_path: Path) -> None:
     with Reading(settings(reader_memory_mb=256)) as reader:
         for suffix, data in every_format(tmp_path).items():
