@@ -77,6 +77,8 @@ def test_a_file_that_takes_too_long_or_crashes_the_helper_is_refused_and_the_nex
             patch.setattr(reading, "HELPER", SLOW_HELPER)
             with pytest.raises(DocumentError, match=r"took more than 1.5 s; DOCMIND_INGEST__FILE_SECONDS decides"):
                 reader.read(files / "a.pdf", 9)
+            # a busy machine needs its time to load a reader
+            reader._seconds = 60.0
             with pytest.raises(DocumentError, match="reading it crashed the reader"):
                 reader.read(files / "a.html", 9)
         assert reader.read(files / "a.html", 9).title == "Title"
