@@ -73,7 +73,7 @@ def test_plots_without_matplotlib_are_refused_before_anything_is_measured(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = CliRunner().invoke(app, ["retrieval", "--data", str(data), "--out", str(tmp_path / "plots")])
     assert isinstance(done.exception, ConfigurationError)
-    assert str(done.exception) == "plots need matplotlib: uv sync --group dev, or leave out --out"
+    assert str(done.exception) == "plots need matplotlib: pip install 'docmind[bench]', or leave out --out"
     assert not (tmp_path / "plots").exists()
 
 
