@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from infra.settings import QdrantSettings
+from infra.store import qdrant_bounds
 from infra.store.qdrant_collection import CollectionName, prepare
 from infra.store.qdrant_faults import Patience
 from infra.store.records import Hit, Window
@@ -196,18 +197,20 @@ def open_qdrant(settings: QdrantSettings, name: CollectionName, dimension: int, 
     # the key goes as a header: given as an argument over plain HTTP, the client would warn with every start
     options: dict[str, Any] = {
         "url": url,
-        "headers": {"api-key": key} if key else None,
+        "headers": qdrant_bounds.HEADERS | ({"api-key": key} if key else {}),
         "timeout": settings.timeout_seconds,
         "check_compatibility": False,
         "trust_env": False,  # no proxy of the environment: the only address contacted is the configured one
     }
-    client, patience = QdrantClient(**options), Patience(url, settings.api_key)
+    bounds = {"response": [qdrant_bounds.blocking(settings.timeout_seconds)]}
+    awaited = {"response": [qdrant_bounds.awaiting(settings.timeout_seconds)]}
+    client, patience = QdrantClient(**options, event_hooks=bounds), Patience(url, settings.api_key)
     try:
         prepare(client, patience, name, dimension, settings)
     except BaseException:
         client.close()
         raise
-    return QdrantVectors(client, lambda: AsyncQdrantClient(**options), name, bm25, patience)
+    return QdrantVectors(client, lambda: AsyncQdrantClient(**options, event_hooks=awaited), name, bm25, patience)
 
 
 def _finds_nothing(limit: int, scopes: Sequence[str] | None) -> bool:

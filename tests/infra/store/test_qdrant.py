@@ -4,7 +4,9 @@ import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from qdrant_client import models
 
 from infra.errors import StoreError
 from infra.settings import QdrantSettings
-from infra.store import qdrant_faults
+from infra.store import qdrant_bounds, qdrant_faults
 from infra.store.qdrant import QdrantVectors, open_qdrant
 from infra.store.qdrant_collection import CollectionName, library_id
 from infra.store.vectors import Bm25
@@ -185,6 +187,45 @@ def test_a_server_that_is_too_slow_is_left_with_its_setting(monkeypatch: pytest.
     patience = qdrant_faults.Patience("http://x", settings(Loopback("http://x", [])).api_key)
     with pytest.raises(StoreError, match=r"no answer in time .*; raise DOCMIND_QDRANT__TIMEOUT_SECONDS$"):
         patience.do("search", slow)
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [({}, "its answer is longer than 10,000 bytes"), ({"content-encoding": "gzip"}, "its answer is compressed")],
+)
+async def test_an_answer_without_end_is_given_up_at_once(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], said: str
+):
+    with serving(lambda asked: Answered(b" " * 50_000, headers=headers)) as endless:
+        elsewhere = opened_without_looking(endless, monkeypatch)
+        monkeypatch.setattr(qdrant_bounds, "MAX_BYTES", 10_000)
+        with pytest.raises(StoreError, match=f"could not search: .*{said}.*; check DOCMIND_QDRANT__URL$"):
+            elsewhere.dense(towards(0), 1, None)
+        with pytest.raises(StoreError, match=f"could not search: .*{said}.*; check DOCMIND_QDRANT__URL$"):
+            await elsewhere.adense(towards(0), 1, None)
+    assert len(endless.requests) == 2
+    await elsewhere.aclose()
+
+
+async def test_an_answer_that_trickles_is_given_up_when_its_time_is_over(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+):
+    store = opened(server)
+    clock = count(step=31)
+    monkeypatch.setattr(qdrant_bounds, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    late = r"no answer in time \(not done after 30 s\); raise DOCMIND_QDRANT__TIMEOUT_SECONDS$"
+    with pytest.raises(StoreError, match=late):
+        store.dense(towards(0), 1, None)
+    with pytest.raises(StoreError, match=late):
+        await store.adense(towards(0), 1, None)
+    await store.aclose()
+
+
+def opened_without_looking(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> QdrantVectors:
+    """A store on a server that is none."""
+    with monkeypatch.context() as patch:
+        patch.setattr("infra.store.qdrant.prepare", lambda *_: None)
+        return opened(server)
 
 
 @pytest.mark.parametrize(("dimension", "problem"), [(DIMENSION + 1, "have 8 numbers, the embedding model's 9")])
