@@ -69,7 +69,8 @@ class Lookup:
             "SELECT id, path, title, digest, (SELECT count(*) FROM chunks c WHERE c.document_id = d.id) "
             "FROM documents d ORDER BY path"
         )
-        under = [row for row in rows if root_of(row[1], roots)]
+        wanted = frozenset(roots)
+        under = [row for row in rows if root_of(row[1], wanted)]
         return [DocumentInfo(i, path, document_name(path, roots), *rest) for i, path, *rest in under]
 
     def counts(self, roots: Sequence[str]) -> Counts:
@@ -78,7 +79,8 @@ class Lookup:
             "SELECT path, (SELECT count(*) FROM chunks c WHERE c.document_id = d.id), "
             "(SELECT count(*) FROM windows w WHERE w.document_id = d.id) FROM documents d"
         )
-        under = [row for row in rows if root_of(row[0], roots)]
+        wanted = frozenset(roots)
+        under = [row for row in rows if root_of(row[0], wanted)]
         return Counts(len(roots), len(under), sum(row[1] for row in under), sum(row[2] for row in under))
 
     def window_total(self) -> int:
