@@ -159,7 +159,7 @@ def main(  # noqa: PLR0913 - a command's options
     tenant: Annotated[str | None, typer.Option(help="Whose documents.", show_default=False)] = None,
     ray: Annotated[
         str | None,
-        typer.Option(help="Read and embed on a Ray cluster: local, host:port, ray://host:port.", show_default=False),
+        typer.Option(help="Read and embed on a Ray cluster: local, or host:port.", show_default=False),
     ] = None,
     ray_workers: Annotated[
         int | None, typer.Option(min=1, help="Workers there; not given: one a processor.", show_default=False)

@@ -13,6 +13,8 @@ import logging
 import os
 import secrets
 import socket
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Generator, Mapping
@@ -27,9 +29,10 @@ from infra.text.plain import short_line
 
 LOCAL = "local"
 EXTRA = "docmind[ray]"
-CLIENT = "ray"
-"""Scheme of an address that is reached through Ray's client server."""
 CONNECT_SECONDS = 5.0
+HEALTH = ("-m", "ray.scripts.scripts", "health-check", "--address")
+HEALTH_SECONDS = 30.0
+"""For Python to import Ray, and for an answer; Ray's own patience is minutes, in which it writes on the terminal."""
 FREE_SECONDS = 60.0
 """How long a processor of the cluster is waited for."""
 POLL_SECONDS = 0.5
@@ -49,6 +52,8 @@ _CAUSES = (
     ("ActorUnavailableError", _DIED, _FEWER),
     ("WorkerCrashedError", _DIED, _FEWER),
     ("NodeDiedError", _DIED, _FEWER),
+    ("No node info found", "this machine is no node of the cluster", "run docmind on one that is, or use --ray local"),
+    ("Version mismatch", "the cluster has another version of Ray or Python", "use the same on every machine"),
     ("AuthenticationError", "the cluster wants another token", "set RAY_AUTH_TOKEN to the cluster's"),
     ("AF_UNIX path", "the path of the folder for temporary files is too long", "set TMPDIR to a shorter one"),
 )
@@ -63,7 +68,9 @@ class WorkerDied(DocMindError):  # noqa: N818 - what happened
 
 
 def check_address(address: str) -> str:
-    """Return ``address`` if it may be one: ``local``, ``host:port`` or ``ray://host:port``.
+    """Return ``address`` if it may be one: ``local``, or ``host:port`` of a cluster that this machine belongs to.
+
+    Ray Data cannot work through Ray's client server (``ray://``): https://github.com/ray-project/ray/issues/48682.
 
     Raises:
         ConfigurationError: it is not, or the extra is not installed.
@@ -93,9 +100,10 @@ def connected(address: str, workers: int | None) -> Generator[Any]:
             home = stack.enter_context(TemporaryDirectory(prefix="docmind-", ignore_cleanup_errors=True))
             variables, options = _local(Path(home), workers)
         else:
-            _check_reachable(address)
             variables, options = _ALWAYS, {}
         stack.enter_context(_environment(variables))
+        if address != LOCAL:
+            _check_reachable(address)
         with ray_errors(address):
             ray: Any = importlib.import_module("ray")
             data: Any = importlib.import_module("ray.data")
@@ -122,15 +130,15 @@ def ray_errors(address: str = "") -> Generator[None]:
     except DocMindError:
         raise
     except Exception as error:  # Ray raises plain Exception, too
-        # of a worker's error it gives the whole traceback; what went wrong is its last line
-        told = [line for line in str(error).splitlines() if line.strip()]
-        kind, last = type(error).__name__, short_line(told[-1] if told else "")
-        what, helps = next(
-            (found for mark, *found in _CAUSES if any(mark in text for text in (kind, *told))),
-            (f"{kind}: {last}", _ANY),
-        )
-        fault = WorkerDied if what is _DIED else DocMindError
-        raise fault(f"Ray failed{address and f' at {address}'}: {what}; {helps}") from error
+        raise _fault(f"{type(error).__name__}: {error}", address) from error
+
+
+def _fault(told: str, address: str) -> DocMindError:
+    """What Ray tells as an error of ours; it gives the whole traceback of a worker's error, and the cause last."""
+    last = [line for line in told.splitlines() if line.strip()][-1:] or ["no reason given"]
+    what, helps = next((found for mark, *found in _CAUSES if mark in told), (short_line(last[0]), _ANY))
+    fault = WorkerDied if what is _DIED else DocMindError
+    return fault(f"Ray failed{address and f' at {address}'}: {what}; {helps}")
 
 
 def _local(home: Path, workers: int | None) -> tuple[dict[str, str], dict[str, Any]]:
@@ -174,22 +182,31 @@ def _await_processor(ray: Any, address: str) -> None:  # noqa: ANN401 - an optio
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself would try for a minute and longer."""
+    """Ask in a process of its own: Ray itself would try for minutes, and may end its process when it gives up."""
     try:
         socket.create_connection(_host_and_port(address), CONNECT_SECONDS).close()
-    except OSError as error:
+        command = [sys.executable, *HEALTH, address]
+        asked = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=HEALTH_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = getattr(error, "strerror", None) or f"nothing said within {HEALTH_SECONDS:g} s"
         raise ConfigurationError(
-            f"no Ray cluster answers at {address}: {error.strerror or error}; "
+            f"no Ray cluster answers at {address}: {reason}; "
             "check --ray ADDRESS and that the cluster runs (ray status), or use --ray local"
         ) from error
+    if asked.returncode:
+        raise _fault(asked.stderr.decode("utf-8", "replace"), address)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
     with suppress(ValueError):
-        parts = urlsplit(address if "://" in address else f"//{address}")
-        if parts.hostname and parts.port and parts.scheme in ("", CLIENT):
+        parts = urlsplit(f"//{address}")
+        if parts.hostname and parts.port and parts.netloc == address:
             return parts.hostname, parts.port
-    raise ConfigurationError(f"--ray {short_line(address)}: give local, host:port, or ray://host:port")
+    raise ConfigurationError(
+        f"--ray {short_line(address)}: give local, or host:port of a cluster that this machine belongs to"
+    )
 
 
 @contextmanager

@@ -111,19 +111,23 @@ class Work:
 
     def run(self, jobs: Sequence[Job], tell: Tell, elsewhere: Elsewhere | None = None) -> Done:
         """Do ``jobs``; call once. Files are read in a thread of this process, or ``elsewhere``."""
-        with self._elsewhere(jobs, tell, elsewhere) if elsewhere else self._ahead(jobs, tell) as outcomes:
-            embedded = self._embedded(outcomes, len(jobs), tell)
-            with _short_turns(), ahead(embedded, len, 1, self._reading.close, LEAVE_SECONDS) as groups:
-                for group in groups:
-                    self._store(group)
+        with self._elsewhere(jobs, tell, elsewhere) if elsewhere else self._here(jobs, tell) as groups:
+            for group in groups:
+                self._store(group)
         tell(Progress("", len(jobs), len(jobs)))
         return self._done
 
-    def _ahead(self, jobs: Sequence[Job], tell: Tell) -> AbstractContextManager[Iterator[Outcome]]:
-        return ahead(self._prepared(jobs, tell), _weight, GROUP_WINDOWS, self._reading.close)
+    @contextmanager
+    def _here(self, jobs: Sequence[Job], tell: Tell) -> Generator[Iterator[list[Outcome]]]:
+        with ahead(self._prepared(jobs, tell), _weight, GROUP_WINDOWS, self._reading.close) as outcomes:
+            embedded = self._embedded(outcomes, len(jobs), tell)
+            with _short_turns(), ahead(embedded, len, 1, self._reading.close, LEAVE_SECONDS) as groups:
+                yield groups
 
     @contextmanager
-    def _elsewhere(self, jobs: Sequence[Job], tell: Tell, elsewhere: Elsewhere) -> Generator[Iterator[Outcome]]:
+    def _elsewhere(self, jobs: Sequence[Job], tell: Tell, elsewhere: Elsewhere) -> Generator[Iterator[list[Outcome]]]:
+        """All in this thread: reading and embedding need it not, and an interruption reaches whom it is for."""
+
         def told(outcomes: Iterator[Outcome]) -> Generator[Outcome]:
             for number, outcome in enumerate(outcomes, start=1):
                 self._read = number
@@ -132,7 +136,7 @@ class Work:
 
         try:
             with elsewhere(jobs) as outcomes:
-                yield told(outcomes)
+                yield self._embedded(told(outcomes), len(jobs), tell)
         finally:
             self._pipeline.close()
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tools import ingest_ray_cluster, ingest_ray_worker
 @pytest.fixture(autouse=True)
 def _words_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (door, ingest_ray_worker):
-        monkeypatch.setattr(module, "open_embedder", lambda _: WordEmbedder())
+        monkeypatch.setattr(module, "open_embedder", lambda *_, **__: WordEmbedder())
 
 
 @pytest.fixture
@@ -60,10 +61,22 @@ def test_a_local_cluster_is_closed_to_others_says_nothing_and_leaves_nothing(
     assert (ray.context.enable_progress_bars, ray.context.print_on_execution_start) == (False, False)
 
 
-def test_a_running_cluster_is_taken_as_it_is(ray: FakeRay, docs: Path):
-    with socket.create_server(("127.0.0.1", 0)) as cluster:
-        address = f"127.0.0.1:{cluster.getsockname()[1]}"
-        assert call(docs, "--ray", address).exit_code == 0
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """An address at which something listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def healthy(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Have ``code`` run in the place of Ray's own command that looks whether a cluster is well."""
+    monkeypatch.setattr(ingest_ray_cluster, "HEALTH", ("-c", code))
+
+
+def test_a_running_cluster_is_taken_as_it_is(ray: FakeRay, docs: Path, cluster: str, monkeypatch: pytest.MonkeyPatch):
+    healthy(monkeypatch, f"import sys; sys.exit(sys.argv[1] != '{cluster}')")
+    address = cluster
+    assert call(docs, "--ray", address).exit_code == 0
     options = ray.calls[0]
     assert (options["address"], options.keys() & {"num_cpus", "_temp_dir"}) == (address, set())
     assert "RAY_AUTH_TOKEN" not in ray.variables
@@ -80,7 +93,7 @@ def test_a_running_cluster_is_taken_as_it_is(ray: FakeRay, docs: Path):
         ),
         (Exception("The current node timed out during startup."), "the cluster did not start in time; the machine is"),
         (OSError("AF_UNIX path length cannot exceed 107 bytes"), "the path of the folder for temporary files is too"),
-        (RuntimeError("first line\nlast line \x1b[31m"), "RuntimeError: last line [31m; what was stored is kept, run"),
+        (RuntimeError("first line\nlast line \x1b[31m"), "last line [31m; what was stored is kept, run"),
     ],
 )
 def test_errors_of_ray_are_one_line_that_helps(ray: FakeRay, docs: Path, error: Exception, line: str):
@@ -110,19 +123,48 @@ def test_a_cluster_without_a_free_processor_is_not_waited_for_without_end(
 def test_an_address_that_is_none_is_refused(ray: FakeRay, docs: Path, address: str):
     result = call(docs, "--ray", address)
     assert (result.exit_code, ray.calls) == (2, [])
-    assert result.stderr == f"docmind: --ray {address}: give local, host:port, or ray://host:port\n"
+    assert result.stderr == (
+        f"docmind: --ray {address}: give local, or host:port of a cluster that this machine belongs to\n"
+    )
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
-def test_a_cluster_that_does_not_answer_is_named(ray: FakeRay, docs: Path, form: str):
+HELPS = "check --ray ADDRESS and that the cluster runs (ray status), or use --ray local"
+
+
+def test_a_cluster_that_does_not_answer_is_named(ray: FakeRay, docs: Path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    result = call(docs, "--ray", form.format(port))
+    result = call(docs, "--ray", f"127.0.0.1:{port}")
     assert (result.exit_code, ray.calls) == (2, [])
-    assert result.stderr == (
-        f"docmind: no Ray cluster answers at {form.format(port)}: Connection refused; "
-        "check --ray ADDRESS and that the cluster runs (ray status), or use --ray local\n"
-    )
+    assert result.stderr == f"docmind: no Ray cluster answers at 127.0.0.1:{port}: Connection refused; {HELPS}\n"
+
+
+def test_what_listens_and_is_no_cluster_is_not_waited_for_without_end(
+    ray: FakeRay, docs: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+):
+    healthy(monkeypatch, "import time; time.sleep(99)")
+    monkeypatch.setattr(ingest_ray_cluster, "HEALTH_SECONDS", 0.2)
+    result = call(docs, "--ray", cluster)
+    assert (result.exit_code, ray.calls) == (2, [])
+    assert result.stderr == f"docmind: no Ray cluster answers at {cluster}: nothing said within 0.2 s; {HELPS}\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ("ray.exceptions.AuthenticationError: token", "the cluster wants another token; set RAY_AUTH_TOKEN to the"),
+        ("Traceback\nray.exceptions.RpcError: Timed out", "ray.exceptions.RpcError: Timed out; what was stored is"),
+        ("", "no reason given; what was stored is kept"),
+    ],
+)
+def test_a_cluster_that_is_not_well_says_why(
+    docs: Path, cluster: str, monkeypatch: pytest.MonkeyPatch, told: str, line: str
+):
+    ray = fake_ray.installed(monkeypatch)
+    healthy(monkeypatch, f"import sys; sys.stderr.write({told!r}); sys.exit(1)")
+    result = call(docs, "--ray", cluster)
+    assert (result.exit_code, ray.calls) == (1, [])
+    assert result.stderr.startswith(f"docmind: Ray failed at {cluster}: {line}")
 
 
 @pytest.mark.parametrize("package", ["ray", "pyarrow", "pandas"])

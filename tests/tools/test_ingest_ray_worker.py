@@ -1,5 +1,6 @@
 """What a worker of a cluster gives for its jobs; no cluster is needed for that."""
 
+import os
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 
 from infra.errors import BackendError, ConfigurationError, DocMindError
 from infra.settings import PREFIX, EmbeddingSettings, IngestSettings, Settings
+from infra.store.embeddings_kept import PROBE
 from infra.store.library import Stamp
 from tests.tools.words import DIMENSION, WordEmbedder
 from tools import ingest_ray_worker as module
@@ -31,14 +33,14 @@ class Counting(WordEmbedder):
         self.texts: list[str] = []
 
     def embed(self, texts: Any) -> Any:
-        self.texts += texts
+        self.texts += [text for text in texts if text != PROBE]
         return super().embed(texts)
 
 
 @pytest.fixture
 def embedder(monkeypatch: pytest.MonkeyPatch) -> Counting:
     found = Counting()
-    monkeypatch.setattr(module, "open_embedder", lambda _: found)
+    monkeypatch.setattr(module, "open_embedder", lambda *_, **__: found)
     return found
 
 
@@ -91,7 +93,7 @@ def test_what_the_driver_has_is_not_embedded(embedder: Counting, file: Callable[
 
 
 def test_who_needs_no_embedding_opens_no_model(monkeypatch: pytest.MonkeyPatch, file: Callable[..., Job]):
-    monkeypatch.setattr(module, "open_embedder", lambda _: pytest.fail("opened"))
+    monkeypatch.setattr(module, "open_embedder", lambda *_, **__: pytest.fail("opened"))
     (outcome,) = answers(TASK, file("a.pdf", "%PDF-"))
     assert (outcome.entry, outcome.lasting, outcome.unseen) == (None, True, False)
     assert outcome.error.startswith("the PDF is broken")
@@ -107,7 +109,7 @@ def test_who_needs_no_embedding_opens_no_model(monkeypatch: pytest.MonkeyPatch, 
         ),
         (lambda path: path.write_text("More."), "another file stands there, or it was changed meanwhile; run the same"),
         (lambda path: (path.unlink(), path.mkdir()), ""),
-        (lambda path: (path.unlink(), module.os.mkfifo(path)), "another file stands there"),
+        (lambda path: (path.unlink(), os.mkfifo(path)), "another file stands there"),
     ],
     ids=["gone", "same length", "shorter", "folder", "pipe"],
 )
@@ -145,7 +147,7 @@ def test_a_worker_of_another_version_or_model_ends_the_run(embedder: Counting, f
 
 
 def test_an_error_of_the_embedding_server_travels_as_words(monkeypatch: pytest.MonkeyPatch, file: Callable[..., Job]):
-    def fail(_: Settings) -> None:
+    def fail(_: Settings, **__: int) -> None:
         raise BackendError("the embedding server is down")
 
     monkeypatch.setattr(module, "open_embedder", fail)
@@ -158,7 +160,8 @@ def test_only_what_the_task_holds_counts_not_the_machine(monkeypatch: pytest.Mon
     opened: list[Settings] = []
     folders: list[bytes] = []
 
-    def look(settings: Settings) -> Counting:
+    def look(settings: Settings, *, threads: int) -> Counting:
+        assert threads == 1
         opened.append(settings)
         folders.extend(path.read_bytes() for path in sorted((settings.data_dir / "models").iterdir()))
         return Counting()
