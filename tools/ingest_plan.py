@@ -4,17 +4,16 @@ A file is unchanged when size and time are as noted (it is not opened); when the
 equal hash only updates the note. Everything made by another version of reader, splitter or terms is read again, and so
 is a document that comes under another root, because its header carries its relative path. A new file with the content
 of one that is gone was moved: its old document stays until the new one is stored. A file that could not be read is not
-tried again while it and the bounds stay the same. The documents of a folder that is empty all at once stay, as its disk
-may be missing, until pruning says that they are meant to go.
+tried again while it and the bounds stay the same.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from infra.store.library import Stamp, Unreadable
-from infra.store.roots import contains, outermost, root_of
+from infra.store.roots import outermost, root_of
 from infra.text.terms import VERSION as TERMS_VERSION
 from tools.chunk import SPLITTER_VERSION
 from tools.ingest_scan import UNTRUSTED, Failure, Found, Scan
@@ -22,10 +21,6 @@ from tools.readers import READER_VERSION
 
 VERSION = f"{READER_VERSION} {SPLITTER_VERSION} {TERMS_VERSION}"
 """What makes documents of files, here and on every machine that helps."""
-
-FEW_DOCUMENTS = 10
-"""A folder that held no more than these may be emptied by hand; reading them again costs little."""
-_STAY = "stay in the index: is its disk there? --prune drops them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +129,8 @@ def make_plan(scan: Scan, known: Known, maker: Maker, *, prune: bool, digest: Ca
     }
     moves = _moves([job for job in jobs if not job.known], gone.values())
     todo = tuple(replace(job, moved_from=moves.get(job.stamp.path, "")) for job in jobs)
-    lost = set(gone) - set(moves.values())
-    if not prune:
-        for empty, left in _emptied(scan, lost):
-            failed.append(empty)
-            lost -= left
-    return Plan(tuple(sorted(roots)), todo, tuple(touched), tuple(sorted(lost)), len(kept) - len(jobs), tuple(failed))
-
-
-def _emptied(scan: Scan, lost: Collection[str]) -> Iterator[tuple[Failure, set[str]]]:
-    """Folders that are empty although many documents of them are known, and those documents."""
-    for root in scan.empty:
-        left = {path for path in lost if contains(root, path)}
-        if len(left) > FEW_DOCUMENTS:
-            yield Failure(root, f"the folder is empty, {len(left):,} documents of it {_STAY}"), left
+    removed = tuple(path for path in gone if path not in set(moves.values()))
+    return Plan(roots, todo, tuple(touched), removed, len(kept) - len(jobs), tuple(failed))
 
 
 def _moves(jobs: Sequence[Job], gone: Iterable[Stamp]) -> dict[str, str]:

@@ -11,7 +11,6 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,13 +48,11 @@ class Scan:
         given: where it was looked for: absolute, none inside another.
         files: the files that are there.
         failed: what could not be looked at.
-        empty: given folders in which nothing is, not even what is passed over.
     """
 
     given: tuple[str, ...]
     files: tuple[Found, ...]
     failed: tuple[Failure, ...]
-    empty: tuple[str, ...] = ()
 
 
 def scan(paths: Sequence[Path]) -> Scan:
@@ -68,7 +65,7 @@ def scan(paths: Sequence[Path]) -> Scan:
     items = [item for root in given for item in _under(root)]
     files = sorted((item for item in items if isinstance(item, Found)), key=lambda found: found.path)
     failed = sorted((item for item in items if isinstance(item, Failure)), key=lambda failure: failure.path)
-    return Scan(given, tuple(files), tuple(failed), tuple(filter(_is_empty, given)))
+    return Scan(given, tuple(files), tuple(failed))
 
 
 def given_paths(paths: Sequence[Path]) -> list[str]:
@@ -126,12 +123,6 @@ def _under(root: str) -> Iterator[Found | Failure]:
 def _listed(folder: str) -> list["os.DirEntry[str]"]:
     with os.scandir(folder) as entries:
         return sorted((entry for entry in entries if not is_passed_over(entry.name)), key=lambda entry: entry.name)
-
-
-def _is_empty(path: str) -> bool:
-    with suppress(OSError), os.scandir(path) as entries:
-        return next(entries, None) is None
-    return False
 
 
 def _entry(entry: "os.DirEntry[str]", root: str, folders: list[str]) -> Iterator[Found | Failure]:

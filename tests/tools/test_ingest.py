@@ -77,7 +77,7 @@ def test_unchanged_files_are_not_opened_and_touched_ones_only_hashed(
     hashed: list[str] = []
     digest = door._digest
 
-    def noted(found: Found, max_bytes: float) -> object:
+    def noted(found: Found, max_bytes: int) -> object:
         hashed.append(Path(found.path).name)
         return digest(found, max_bytes)
 

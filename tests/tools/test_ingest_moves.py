@@ -16,9 +16,6 @@ from tests.tools.library_state import fresh_state, state_of
 from tests.tools.words import WordEmbedder
 from tools.extracted import Extracted
 from tools.ingest import ingest
-from tools.ingest_plan import FEW_DOCUMENTS
-from tools.ingest_report import IngestReport
-from tools.ingest_scan import Failure
 from tools.reading import Reading
 
 BOUNDS = IngestSettings()
@@ -65,12 +62,9 @@ class Counts(NamedTuple):
     embedded: int = 0
 
 
-def counts(report: IngestReport) -> Counts:
-    return Counts(*(getattr(report, name) for name in Counts._fields))
-
-
 def run(index: Index, embedder: CountingEmbedder, *paths: Path, prune: bool = False) -> Counts:
-    return counts(ingest(index, embedder, paths, settings=BOUNDS, prune=prune))
+    report = ingest(index, embedder, paths, settings=BOUNDS, prune=prune)
+    return Counts(*(getattr(report, name) for name in Counts._fields))
 
 
 def move_a_file(docs: Path) -> None:
@@ -279,38 +273,6 @@ def test_passages_of_the_same_words_in_one_document_are_each_there(
     assert run(index, embedder, docs / "twice.md") == Counts(added=1, embedded=2)
     found = index.passages([hit.chunk_id for hit in index.sparse(["word"], 9)])
     assert len({passage.id for passage in found}) == index.counts().windows == 3
-
-
-def test_the_documents_of_a_folder_that_is_empty_all_at_once_stay_until_they_are_pruned(
-    index: Index, embedder: CountingEmbedder, docs: Path
-) -> None:
-    many = docs.parent / "disk"
-    for number in range(FEW_DOCUMENTS + 1):
-        write(many / f"{number}.txt", f"Words about number {number}.\n")
-    ingest(index, embedder, [docs, many], settings=BOUNDS)
-    away = docs.parent / "away"
-    many.rename(away)
-    many.mkdir()
-    report = ingest(index, embedder, [docs, many], settings=BOUNDS)
-    assert (report.removed, report.unchanged) == (0, 3)
-    assert report.failed == (
-        Failure(
-            str(many),
-            "the folder is empty, 11 documents of it stay in the index: is its disk there? --prune drops them",
-        ),
-    )
-    assert ingest(index, embedder, [many, away], settings=BOUNDS).moved == 11
-    assert ingest(index, embedder, [away], settings=BOUNDS, prune=True).failed == ()
-    away.rename(docs.parent / "gone")
-    away.mkdir()
-    assert ingest(index, embedder, [away], settings=BOUNDS, prune=True).removed == 11
-
-
-def test_a_folder_of_few_documents_may_be_emptied(index: Index, embedder: CountingEmbedder, docs: Path) -> None:
-    ingest(index, embedder, [docs], settings=BOUNDS)
-    docs.rename(docs.with_name("away"))
-    docs.mkdir()
-    assert ingest(index, embedder, [docs], settings=BOUNDS).removed == 3
 
 
 def test_a_file_that_was_another_one_while_it_was_read_is_read_again(

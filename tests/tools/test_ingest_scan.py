@@ -123,13 +123,6 @@ def test_a_link_to_what_is_passed_over_is_reported(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_is_empty_when_nothing_at_all_is_in_it(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    old(tmp_path / "b" / ".hidden")
-    file = old(tmp_path / "c.txt")
-    assert scan([tmp_path / "a", tmp_path / "b", file]).empty == (str(tmp_path / "a"),)
-
-
 def test_what_is_given_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere: No such file or directory; give files or folders"):
         scan([tmp_path, tmp_path / "nowhere"])
