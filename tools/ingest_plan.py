@@ -129,8 +129,8 @@ def make_plan(scan: Scan, known: Known, maker: Maker, *, prune: bool, digest: Ca
     }
     moves = _moves([job for job in jobs if not job.known], gone.values())
     todo = tuple(replace(job, moved_from=moves.get(job.stamp.path, "")) for job in jobs)
-    removed = tuple(path for path in gone if path not in set(moves.values()))
-    return Plan(roots, todo, tuple(touched), removed, len(kept) - len(jobs), tuple(failed))
+    removed = tuple(sorted(set(gone) - set(moves.values())))
+    return Plan(tuple(sorted(roots)), todo, tuple(touched), removed, len(kept) - len(jobs), tuple(failed))
 
 
 def _moves(jobs: Sequence[Job], gone: Iterable[Stamp]) -> dict[str, str]:
