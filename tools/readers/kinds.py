@@ -67,7 +67,7 @@ _READERS = {
     "table": ("table", "tables:read_table"),
     "html": ("HTML", "web:read_html"),
     "pdf": ("PDF", "pdf:read_pdf"),
-    "docx": ("DOCX", "office:read_docx"),
+    "docx": ("DOCX", "word:read_docx"),
     "pptx": ("PPTX", "office:read_pptx"),
     "sheets": ("workbook", "sheets:read_sheets"),
     "epub": ("EPUB", "epub:read_epub"),
