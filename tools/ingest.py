@@ -181,7 +181,7 @@ def main(  # noqa: PLR0913 - a command's options
             documents = index.counts(given).documents
             _tell(report, as_json=as_json)
             if watch:
-                _watch(given, update, as_json=as_json)
+                _watch(given, update, report, as_json=as_json)
                 return
     except DocMindError as error:
         typer.echo(f"docmind: {lines(str(error))}", err=True)
@@ -200,7 +200,9 @@ def _tell(report: IngestReport, *, as_json: bool) -> None:
     typer.echo(json.dumps(asdict(report), ensure_ascii=False) if as_json else str(report))
 
 
-def _watch(given: Sequence[str], update: Callable[[Sequence[Path]], IngestReport], *, as_json: bool) -> None:
+def _watch(
+    given: Sequence[str], update: Callable[[Sequence[Path]], IngestReport], first: IngestReport, *, as_json: bool
+) -> None:
     # what watches takes a moment to import
     from tools.ingest_watch import Pending, Watcher, keep_in_step  # noqa: PLC0415
 
@@ -210,7 +212,7 @@ def _watch(given: Sequence[str], update: Callable[[Sequence[Path]], IngestReport
     say(f"watching {', '.join(given)}; Ctrl-C ends it")
     pending = Pending(given)
     with suppress(KeyboardInterrupt), Watcher(given, pending, say):
-        keep_in_step(pending, update, lambda report: _tell(report, as_json=as_json), say)
+        keep_in_step(pending, update, lambda report: _tell(report, as_json=as_json), say, told=first.failed)
     say("no longer watching; what was read so far is kept")
 
 

@@ -179,6 +179,8 @@ def test_watching_keeps_in_step_until_it_is_interrupted_and_ends_well(docs: Path
         out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, b"")
     lines = errors.decode().splitlines()
+    broken = [line for line in lines if line.startswith("not read: ")]
+    assert len(broken) == 1
     assert [line for line in lines if line.startswith("docmind: ")] == [
         f"docmind: watching {docs}; Ctrl-C ends it",
         "docmind: no longer watching; what was read so far is kept",
