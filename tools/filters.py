@@ -1,8 +1,9 @@
-"""What a question limits itself to: files it names, kinds of files, days and months.
+"""What a question limits itself to: files and folders it names, kinds of files, days and months.
 
-Gives the documents a search may be limited to, and the dates that a passage's header should carry. Files and kinds are
-limits ("in report.pdf", "in the spreadsheets"); a date only makes passages of that day or month better, because it may
-as well be what is asked about. Pure functions; a limit that leaves nothing is lifted by whoever searches.
+Gives the documents a search may be limited to, and the dates that a passage's header should carry. Files, folders and
+kinds are limits ("in report.pdf", "in the folder plans", "in the spreadsheets"); a date only makes passages of that day
+or month better, because it may as well be what is asked about. Pure functions; a limit that leaves nothing is lifted by
+whoever searches.
 """
 
 import re
@@ -43,6 +44,12 @@ _KIND = re.compile(
     re.IGNORECASE,
 )
 _FILE = re.compile(r"(?<![\w/.-])(?:[\w.-]{1,80}/){0,16}[\w.-]{1,120}\.[A-Za-z][A-Za-z0-9]{0,7}\b(?![\w/@])")
+_FOLDER = re.compile(
+    _SOURCE
+    + r"(?:(?:folders?|director(?:y|ies))\s+[\"'`\u2018\u201c]?(?P<named>[\w.-]{1,120}(?:/[\w.-]{1,120}){0,16})"
+    + r"|[\"'`\u2018\u201c]?(?P<written>[\w.-]{1,120}(?:/[\w.-]{1,120}){0,16})/(?![\w/]))",
+    re.IGNORECASE,
+)
 _DAY = re.compile(r"(?:\d{4}-)?\d\d-\d\d")
 _YEAR = re.compile(r"(?:1[5-9]|20|21)\d\d")
 _MONTHS = frozenset(terms(f"2000-{number:02d}-01")[-2] for number in range(1, 13))
@@ -53,7 +60,7 @@ class Limits:
     """What a question says about where to look.
 
     Attributes:
-        names: files it names, in lower case, as written (``report.pdf``, ``notes/todo.md``).
+        names: files it names, in lower case, as written (``report.pdf``, ``notes/todo.md``); folders end in ``/``.
         suffixes: suffixes of the kinds of files it names.
         dates: for each date the terms that a header must carry for it, as ``infra.text.terms`` writes them.
     """
@@ -65,7 +72,9 @@ class Limits:
 
 def limits_of(question: str) -> Limits:
     """Read the limits that ``question`` states; linear in its length."""
-    names = dict.fromkeys(match[0].casefold() for match in _FILE.finditer(question))
+    found = [match[0] for match in _FILE.finditer(question)]
+    found += [f"{match['named'] or match['written']}/" for match in _FOLDER.finditer(question)]
+    names = dict.fromkeys(name.casefold() for name in found)
     kinds = {int(name[1:]) for match in _KIND.finditer(question) for name, found in match.groupdict().items() if found}
     suffixes = frozenset(suffix for number in kinds for suffix in _KINDS[number][1])
     return Limits(tuple(names)[:MAX_NAMES], suffixes, _dates(terms(question)))
@@ -74,7 +83,7 @@ def limits_of(question: str) -> Limits:
 def chosen(limits: Limits, documents: Iterable[DocumentInfo]) -> list[str] | None:
     """Return the absolute paths of the documents that ``limits`` name, or None when they name none.
 
-    A named file wins over a named kind. None also when more than ``MAX_DOCUMENTS`` fit.
+    A named file or folder wins over a named kind. None also when more than ``MAX_DOCUMENTS`` fit.
     """
     known = list(documents)
     named = [d.path for d in known if any(_is_named(d.path.casefold(), name) for name in limits.names)]
@@ -89,6 +98,8 @@ def carries(header: frozenset[str], dates: Sequence[frozenset[str]]) -> bool:
 
 
 def _is_named(path: str, name: str) -> bool:
+    if name.endswith("/"):
+        return f"/{name.rstrip('.,/')}/" in path
     return path == name or path.endswith("/" + name)
 
 

@@ -18,23 +18,25 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.errors import ConfigurationError, DocMindError
+from infra.errors import ConfigurationError, DocMindError, DocumentError
 from infra.settings import IngestSettings, load_settings
 from infra.store.embeddings import Embedder
 from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
 from infra.store.roots import root_of, scope_id
 from infra.telemetry import set_up_logging
+from infra.text.plain import lines, one_line
 from tools.ingest_plan import VERSION, Done, Job, Known, Maker, Plan, make_plan
-from tools.ingest_ray import OnRay, check_address
-from tools.ingest_report import IngestReport, Tell, progress_bar, tell_nobody
+from tools.ingest_ray import OnRay
+from tools.ingest_ray_cluster import check_address
+from tools.ingest_report import IngestReport, Tell, progress_bar, tell_nobody, told
 from tools.ingest_scan import Failure, Found, given_paths, scan
+from tools.readers.source import content_digest
 
 if TYPE_CHECKING:
     from tools.ingest_work import Elsewhere
@@ -89,7 +91,7 @@ def bring_up_to_date(
     with index.ingesting():
         there = scan(paths)
         known = Known(tuple(index.library.roots()), index.library.stamps(), index.library.unreadable())
-        digest = partial(_digest, max_bytes=settings.max_file_mb * 1e6)
+        digest = partial(_digest, max_bytes=int(settings.max_file_mb * 1e6))
         plan = make_plan(there, known, _maker(settings), prune=prune, digest=digest)
         if plan.roots != known.roots:
             index.library.set_roots(plan.roots)
@@ -137,12 +139,13 @@ def _readable_again(plan: Plan, known: Known, given: Sequence[str]) -> list[str]
     return [note.path for note in gone if Failure(note.path, note.error) not in still]
 
 
-def _digest(found: Found, max_bytes: float) -> str | Failure:
+def _digest(found: Found, max_bytes: int) -> str | Failure:
     if found.size > max_bytes:
         return ""  # it will not be read
     try:
-        with Path(found.path).open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return content_digest(Path(found.path), max_bytes)
+    except DocumentError as error:
+        return Failure(found.path, str(error))
     except OSError as error:
         return Failure(found.path, error.strerror or str(error))
 
@@ -156,7 +159,7 @@ def main(  # noqa: PLR0913 - a command's options
     tenant: Annotated[str | None, typer.Option(help="Whose documents.", show_default=False)] = None,
     ray: Annotated[
         str | None,
-        typer.Option(help="Read and embed on a Ray cluster: local, host:port, ray://host:port.", show_default=False),
+        typer.Option(help="Read and embed on a Ray cluster: local, or host:port.", show_default=False),
     ] = None,
     ray_workers: Annotated[
         int | None, typer.Option(min=1, help="Workers there; not given: one a processor.", show_default=False)
@@ -178,36 +181,38 @@ def main(  # noqa: PLR0913 - a command's options
             documents = index.counts(given).documents
             _tell(report, as_json=as_json)
             if watch:
-                _watch(given, update, as_json=as_json)
+                _watch(given, update, report, as_json=as_json)
                 return
     except DocMindError as error:
-        typer.echo(f"docmind: {error}", err=True)
+        typer.echo(f"docmind: {lines(str(error))}", err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from error
     except KeyboardInterrupt as error:
         typer.echo("docmind: interrupted; what was read so far is kept, run the same again to go on", err=True)
         raise typer.Exit(INTERRUPTED) from error
     if not documents and not report.removed:
-        typer.echo(f"docmind: no readable documents under {', '.join(given)}", err=True)
+        typer.echo(f"docmind: no readable documents under {one_line(', '.join(given))}", err=True)
         raise typer.Exit(1)
 
 
 def _tell(report: IngestReport, *, as_json: bool) -> None:
     for failure in report.failed:
-        typer.echo(f"not read: {failure.path}: {failure.error}", err=True)
+        typer.echo(told(failure), err=True)
     typer.echo(json.dumps(asdict(report), ensure_ascii=False) if as_json else str(report))
 
 
-def _watch(given: Sequence[str], update: Callable[[Sequence[Path]], IngestReport], *, as_json: bool) -> None:
+def _watch(
+    given: Sequence[str], update: Callable[[Sequence[Path]], IngestReport], first: IngestReport, *, as_json: bool
+) -> None:
     # what watches takes a moment to import
     from tools.ingest_watch import Pending, Watcher, keep_in_step  # noqa: PLC0415
 
     def say(line: str) -> None:
-        typer.echo(f"docmind: {line}", err=True)
+        typer.echo(f"docmind: {one_line(line)}", err=True)
 
     say(f"watching {', '.join(given)}; Ctrl-C ends it")
     pending = Pending(given)
     with suppress(KeyboardInterrupt), Watcher(given, pending, say):
-        keep_in_step(pending, update, lambda report: _tell(report, as_json=as_json), say)
+        keep_in_step(pending, update, lambda report: _tell(report, as_json=as_json), say, told=first.failed)
     say("no longer watching; what was read so far is kept")
 
 

@@ -13,12 +13,16 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 LEAVE_SECONDS = 5.0
-"""How long an item in the making is waited for when nobody wants it any more."""
+"""How long an item in the making is waited for when nobody wants it any more, unless told otherwise."""
 
 
 @contextmanager
 def ahead(
-    source: Generator[T], weight: Callable[[T], int], room: int, leave: Callable[[], None]
+    source: Generator[T],
+    weight: Callable[[T], int],
+    room: int,
+    leave: Callable[[], None],
+    leave_seconds: float = LEAVE_SECONDS,
 ) -> Generator[Iterator[T]]:
     """Give the items of ``source``, made in a thread that is ended with the block.
 
@@ -27,6 +31,7 @@ def ahead(
         weight: how much room an item takes.
         room: the thread goes on while what waits to be taken weighs less.
         leave: called when the block is left early, to end what the thread may be waiting for.
+        leave_seconds: how long an item in the making is waited for then; what the thread still does is thrown away.
     """
     belt = _Belt(source, weight, room)
     thread = Thread(target=belt.fill, name="docmind-ahead", daemon=True)
@@ -36,7 +41,7 @@ def ahead(
     finally:
         if belt.stop():
             leave()
-        thread.join(LEAVE_SECONDS)
+        thread.join(leave_seconds)
 
 
 class _Belt(Generic[T]):

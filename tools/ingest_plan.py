@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from infra.store.library import Stamp, Unreadable
-from infra.store.roots import contains, outermost, root_of
+from infra.store.roots import outermost, root_of
 from infra.text.terms import VERSION as TERMS_VERSION
 from tools.chunk import SPLITTER_VERSION
 from tools.ingest_scan import UNTRUSTED, Failure, Found, Scan
@@ -106,7 +106,8 @@ class Maker:
 
 def make_plan(scan: Scan, known: Known, maker: Maker, *, prune: bool, digest: Callable[[Found], str | Failure]) -> Plan:
     """Compare; ``digest`` gives a file's sha256 and is only asked where size or time differ."""
-    roots = tuple(outermost(scan.given if prune else [*known.roots, *scan.given]))
+    roots = frozenset(outermost(scan.given if prune else [*known.roots, *scan.given]))
+    given = frozenset(scan.given)
     jobs: list[Job] = []
     touched: list[Stamp] = []
     failed = list(scan.failed)
@@ -124,12 +125,12 @@ def make_plan(scan: Scan, known: Known, maker: Maker, *, prune: bool, digest: Ca
     gone = {
         path: stamp
         for path, stamp in sorted(known.stamps.items())
-        if path not in kept and (_given(path, scan) or not root_of(path, roots))
+        if path not in kept and (root_of(path, given) or not root_of(path, roots))
     }
     moves = _moves([job for job in jobs if not job.known], gone.values())
     todo = tuple(replace(job, moved_from=moves.get(job.stamp.path, "")) for job in jobs)
-    removed = tuple(path for path in gone if path not in set(moves.values()))
-    return Plan(roots, todo, tuple(touched), removed, len(kept) - len(jobs), tuple(failed))
+    removed = tuple(sorted(set(gone) - set(moves.values())))
+    return Plan(tuple(sorted(roots)), todo, tuple(touched), removed, len(kept) - len(jobs), tuple(failed))
 
 
 def _moves(jobs: Sequence[Job], gone: Iterable[Stamp]) -> dict[str, str]:
@@ -153,12 +154,8 @@ def _name(path: str) -> str:
     return PurePosixPath(path).name
 
 
-def _given(path: str, scan: Scan) -> bool:
-    return any(contains(root, path) for root in scan.given)
-
-
 def _judge(
-    found: Found, known: Known, maker: Maker, roots: tuple[str, ...], digest: Callable[[Found], str | Failure]
+    found: Found, known: Known, maker: Maker, roots: frozenset[str], digest: Callable[[Found], str | Failure]
 ) -> Job | Stamp | Failure:
     """A job, the stamp of an unchanged document, or why the file need not be tried."""
     stamp, broken = known.stamps.get(found.path), known.unreadable.get(found.path)

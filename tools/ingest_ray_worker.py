@@ -5,32 +5,34 @@ nothing on its disk. A file is read only where its bytes are those that were pla
 what is stored of it stays. What makes a whole run pointless (another version, another model) comes back as an error.
 """
 
-import os
 import platform
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import file_digest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.errors import ConfigurationError, DocMindError
+from infra.errors import ConfigurationError, DocMindError, DocumentError
 from infra.settings import EmbeddingSettings, IngestSettings, Settings
 from infra.store.embeddings import Embedder
+from infra.store.embeddings_kept import PROBE
 from infra.store.embeddings_open import open_embedder
 from infra.store.memory import PIECE_TEXTS
 from tools.ingest_pipeline import Splitter, texts_of
 from tools.ingest_plan import VERSION, Job
 from tools.ingest_work import GROUP_WINDOWS, Outcome, prepare
+from tools.readers.source import content_digest
 from tools.reading import Reading
 
 JOB, ANSWER = "job", "answer"
 """The only column of what comes in, and of what goes out."""
 MODELS = "models"
+THREADS = 1
+"""A worker has one processor; the cluster's other ones belong to other workers."""
 
 Answer = Outcome | DocMindError
 
@@ -65,6 +67,7 @@ class Worker:
         self._reading = Reading(task.ingest)
         self._splitter = Splitter(task.version, None)
         self._embedder: Embedder | None = None
+        finalize(self, self._reading.close)
 
     def __call__(self, batch: Mapping[str, Sequence[Job]]) -> Iterator[dict[str, NDArray[Any]]]:
         """Give an ``Answer`` for each job of the batch, in groups; an error is the last one."""
@@ -82,7 +85,7 @@ class Worker:
                 "install the same docmind on every machine of the cluster"
             )
         for job in jobs:
-            unlike = _unlike(job)
+            unlike = _unlike(job, self._reading.max_bytes)
             if unlike:
                 yield Outcome(job, error=f"the worker on {platform.node()}: {unlike}", unseen=True)
                 continue
@@ -124,7 +127,9 @@ def _opened(task: Task) -> Embedder:
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(content)
         # built as it is, so that no variable of this machine plays a part
-        embedder = open_embedder(Settings.model_construct(data_dir=Path(folder), embedding=task.embedding))
+        settings = Settings.model_construct(data_dir=Path(folder), embedding=task.embedding)
+        embedder = open_embedder(settings, threads=THREADS)
+        embedder.embed([PROBE])  # what is loaded when it is first needed is loaded now
     if embedder.model_id != task.model_id:
         raise ConfigurationError(
             f"its embedding model is {embedder.model_id}, the index is made with {task.model_id}; DOCMIND_EMBEDDING__* "
@@ -133,20 +138,15 @@ def _opened(task: Task) -> Embedder:
     return embedder
 
 
-def _unlike(job: Job) -> str:
+def _unlike(job: Job, max_bytes: int) -> str:
     """Why what stands at the job's path here is not the file that was planned, or nothing."""
-    stamp = job.stamp
-    if not stamp.digest:
-        return ""  # too large to be read, here as anywhere
     try:
-        # without waiting, should a pipe stand here
-        with os.fdopen(os.open(stamp.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            same = stat.S_ISREG(status.st_mode) and status.st_size == stamp.size
-            if same and file_digest(file, "sha256").hexdigest() == stamp.digest:
-                return ""
+        if content_digest(Path(job.stamp.path), max_bytes) == job.stamp.digest:
+            return ""
     except OSError as error:
         return f"{error.strerror or error}; every machine of the cluster must see the files under the same path"
+    except DocumentError:
+        pass  # it is no file
     return "another file stands there, or it was changed meanwhile; run the same again"
 
 

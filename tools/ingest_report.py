@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from infra.text.plain import one_line
 from tools.ingest_scan import Failure
 
 
@@ -34,7 +35,7 @@ class Progress:
         """In a few words, for people."""
         if self.windows:
             return f"embedding {self.embedded:,} of {self.windows:,} windows"
-        return Path(self.path).name
+        return one_line(Path(self.path).name)
 
 
 Tell = Callable[[Progress], None]
@@ -79,6 +80,11 @@ def tell_nobody(_: Progress) -> None:
     """Show nothing."""
 
 
+def told(failure: Failure) -> str:
+    """Which file was not read and why, on one line in which no name acts on a terminal."""
+    return one_line(f"not read: {failure.path}: {failure.error}")
+
+
 @contextmanager
 def progress_bar() -> Generator[Tell]:
     """A bar on stderr, shown to people (a terminal) once there is something to read."""
@@ -88,7 +94,7 @@ def progress_bar() -> Generator[Tell]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[at]}"),
+        TextColumn("{task.fields[at]}", markup=False),
     )
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, at="", visible=False)

@@ -1,9 +1,9 @@
 """Which files there are: a walk over the given paths that costs a stat a file and follows no link out of its root.
 
 Hidden files and folders (a leading dot), ``__pycache__`` and what editors leave beside a file while they work (``~``,
-``~$``, ``#``) are passed over, unless given themselves. A link that stays
-inside its root needs nothing: its target is read where it stands. Links that lead out of the root, loops, broken links,
-and what cannot be listed are reported. Changes nothing and reads no content.
+``~$``, ``#``) are passed over, unless given themselves. A link that stays inside its root needs nothing: its target is
+read where it stands. Links that lead out of the root or to what is passed over, loops, broken links, and what cannot be
+listed are reported. Changes nothing and reads no content.
 """
 
 import errno
@@ -42,7 +42,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What was found under ``given`` (absolute, none inside another), by path; and what could not be looked at."""
+    """What was found, by path.
+
+    Attributes:
+        given: where it was looked for: absolute, none inside another.
+        files: the files that are there.
+        failed: what could not be looked at.
+    """
 
     given: tuple[str, ...]
     files: tuple[Found, ...]
@@ -53,7 +59,7 @@ def scan(paths: Sequence[Path]) -> Scan:
     """Find the files under ``paths``.
 
     Raises:
-        ConfigurationError: no path was given, one is not there, or is neither a file nor a folder.
+        ConfigurationError: no path was given, one is not there, cannot be listed, or is neither a file nor a folder.
     """
     given = tuple(outermost(given_paths(paths)))
     items = [item for root in given for item in _under(root)]
@@ -90,21 +96,33 @@ def is_passed_over(name: str) -> bool:
 
 
 def _under(root: str) -> Iterator[Found | Failure]:
-    if not os.path.isdir(root):  # noqa: PTH112 - os.scandir and strings: a walk over 100,000 files stays cheap
-        yield _found(root, Path(root).stat())
-        return
-    folders = [root]
+    try:
+        if not os.path.isdir(root):  # noqa: PTH112 - os.scandir and strings: a walk over 100,000 files stays cheap
+            yield _found(root, os.stat(root))  # noqa: PTH116 - as above
+            return
+        top = _listed(root)
+    except OSError as error:
+        # it vanished or failed just now: that is no reason to think that everything in it was removed
+        raise ConfigurationError(
+            f"{root} cannot be looked at: {error.strerror or error}; nothing was changed"
+        ) from error
+    folders: list[str] = []
+    for entry in top:
+        yield from _entry(entry, root, folders)
     while folders:
         folder = folders.pop()
         try:
-            with os.scandir(folder) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
+            listed = _listed(folder)
         except OSError as error:
             yield Failure(folder, f"the folder cannot be listed: {error.strerror or error}")
             continue
         for entry in listed:
-            if not is_passed_over(entry.name):
-                yield from _entry(entry, root, folders)
+            yield from _entry(entry, root, folders)
+
+
+def _listed(folder: str) -> list["os.DirEntry[str]"]:
+    with os.scandir(folder) as entries:
+        return sorted((entry for entry in entries if not is_passed_over(entry.name)), key=lambda entry: entry.name)
 
 
 def _entry(entry: "os.DirEntry[str]", root: str, folders: list[str]) -> Iterator[Found | Failure]:
@@ -135,6 +153,8 @@ def _link(entry: "os.DirEntry[str]", root: str) -> Iterator[Failure]:
         yield Failure(entry.path, "the link is a loop: it leads to a folder that it stands in")
     elif not contains(root, target):
         yield Failure(entry.path, f"the link leads out of {root}; give {target} itself to have it read")
+    elif any(map(is_passed_over, target.removeprefix(root).split("/"))):
+        yield Failure(entry.path, f"the link leads to {target}, which is passed over; give that to have it read")
 
 
 def _found(path: str, status: os.stat_result) -> Found:

@@ -75,7 +75,12 @@ class Pending:
 
 
 def keep_in_step(
-    pending: Pending, update: Callable[[list[Path]], IngestReport], show: Callable[[IngestReport], None], say: Say
+    pending: Pending,
+    update: Callable[[list[Path]], IngestReport],
+    show: Callable[[IngestReport], None],
+    say: Say,
+    *,
+    told: Iterable[Failure] = (),
 ) -> None:
     """Update what is noted until ``pending`` is closed.
 
@@ -85,17 +90,18 @@ def keep_in_step(
         show: given each report of an update that changed something or found files that cannot be read; each such file
             stands in one report only.
         say: told why an update failed.
+        told: files of which a report has said before that they cannot be read.
     """
-    told: frozenset[Failure] = frozenset()
+    told = frozenset(told)
     while noted := pending.take():
-        there = [path for path in map(Path, noted) if path.exists()]
+        there = [Path(path) for path in noted if os.path.exists(path)]  # noqa: PTH110 - Path's raises where it may not look
         try:
             report = update(there) if there else None
         except StoreLocked as error:
             say(str(error))
             pending.note(noted)  # the update has waited for the other one; it waits again
             continue
-        except DocMindError as error:
+        except (DocMindError, OSError) as error:
             say(str(error))
             continue
         if report is None:

@@ -1,11 +1,11 @@
-"""The order of the passages that were read: fused score, words of the question close together, neighbours, dates.
+"""The order of the passages that were read: fused score, words close together, headings, neighbours, dates.
 
 Pure. The constants were chosen on one half of the questions of three public sets (chat logs, a product manual, essays)
 and checked on the other; they are one for all.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from infra.store.records import StoredPassage
 from tools.coverage import best_cover, grid_of, header_terms
@@ -14,6 +14,11 @@ from tools.fusion import Scored
 
 COVERAGE_BONUS = 2.0
 """What full coverage of the question in one small window adds to a passage's score."""
+
+HEADING_BONUS = 1.0
+"""What is added where the question says all that a passage's headings say: recall@3 on a manual rises by .04, and
+nothing changes where there are no headings. A question says more than any heading, so it is the heading's share that
+tells (the question's share gains .01); counting its words instead of weighing them gains .02 less."""
 
 NEIGHBOUR_BONUS = 0.3
 """Share of a neighbour's lead over the last candidate that a passage gets."""
@@ -32,10 +37,12 @@ class Asked:
     Attributes:
         weights: terms of the question with their inverse document frequency.
         dates: see ``tools.filters.Limits``.
+        headings: the same as ``weights`` for the terms of the passages' headings.
     """
 
     weights: Mapping[str, float]
     dates: tuple[frozenset[str], ...] = ()
+    headings: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +79,21 @@ def rank(fused: Sequence[Scored], stored: Mapping[str, StoredPassage], asked: As
         share = best_cover(grid_of(passage.text), asked.weights, sentences=COVERAGE_SENTENCES, given=given).share
         beside = [places.get((item.document_id, passage.ordinal + step), least) - least for step in (-1, 1)]
         bonus = COVERAGE_BONUS * share + NEIGHBOUR_BONUS * sum(beside) + DATE_BONUS * carries(given, asked.dates)
+        bonus += HEADING_BONUS * _said(header_terms(passage.section), asked)
         ranked.append(Ranked(passage, item.window_id, item.score + bonus, share))
     return ordered(ranked)
+
+
+def heading_terms(stored: Iterable[StoredPassage]) -> list[str]:
+    """Return every term of the passages' headings, each once."""
+    return list(dict.fromkeys(term for passage in stored for term in sorted(header_terms(passage.section))))
+
+
+def _said(heading: frozenset[str], asked: Asked) -> float:
+    """The share (0..1) of a heading's weight that the question says; 0 for none."""
+    weights = {term: asked.headings.get(term, 0.0) for term in sorted(heading)}
+    total = sum(weights.values())
+    return sum(weight for term, weight in weights.items() if term in asked.weights) / total if total else 0.0
 
 
 def united(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:

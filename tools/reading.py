@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import signal
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ from infra.errors import ConfigurationError, DocumentError
 from infra.settings import IngestSettings
 from tools.extracted import Extracted, from_json
 from tools.readers.kinds import LIGHT, SNIFFED_BYTES, kind_of, read
-from tools.readers.source import Source
+from tools.readers.source import Source, check_size, open_file
 
 HELPER = "tools.reading_helper"
 LIGHT_BYTES = 1_000_000
@@ -30,11 +29,15 @@ _MEMORY_DECIDES = "DOCMIND_INGEST__READER_MEMORY_MB decides"
 
 
 class Reading:
-    """Reads files within the settings' bounds."""
+    """Reads files within the settings' bounds.
+
+    Attributes:
+        max_bytes: the most bytes a file may have.
+    """
 
     def __init__(self, settings: IngestSettings) -> None:
         """Take the bounds from ``settings``; nothing is started yet."""
-        self._max_bytes = int(settings.max_file_mb * 1_000_000)
+        self.max_bytes = int(settings.max_file_mb * 1_000_000)
         self._seconds = settings.file_seconds
         self._memory_mb = settings.reader_memory_mb
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,15 +56,13 @@ class Reading:
             OSError: it cannot be opened, or the disk fails.
             ConfigurationError: the helper cannot be started.
         """
-        if size > self._max_bytes:
-            raise DocumentError(
-                f"it has {size / 1e6:,.1f} MB, at most {self._max_bytes / 1e6:,.1f} MB are read; "
-                "DOCMIND_INGEST__MAX_FILE_MB decides"
-            )
-        kind = kind_of(path, _head(path))
+        check_size(size, self.max_bytes)
+        # opened here first, so that what is missing or forbidden is told apart from what is broken
+        with open_file(path) as file:
+            kind = kind_of(path, file.read(SNIFFED_BYTES))
         if kind in LIGHT and size <= LIGHT_BYTES:
-            return read(kind, Source(path, self._max_bytes))
-        return self._ask({"kind": kind, "path": str(path), "max_bytes": self._max_bytes})
+            return read(kind, Source(path, self.max_bytes))
+        return self._ask({"kind": kind, "path": str(path), "max_bytes": self.max_bytes})
 
     def close(self) -> None:
         """End the helper process, if there is one; safe to call twice."""
@@ -71,21 +72,32 @@ class Reading:
             process.communicate()
 
     def _ask(self, request: dict[str, Any]) -> Extracted:
-        process = self._started()
-        line = _exchange(process, request)
-        if not line:
-            self.close()
-            raise DocumentError(self._silence(late=process.returncode == -signal.SIGALRM))
-        reply: dict[str, Any] = json.loads(line)
-        if "hungry" in reply:
-            # what a parser leaves behind after such a failure is not to be trusted
-            self.close()
-            raise DocumentError(f"reading it takes more than {self._memory_mb} MB of memory; {_MEMORY_DECIDES}")
+        used = self._process is not None
+        reply = self._reply(request)
+        if used and reply.get("hungry"):
+            # libraries and what earlier files left behind took a part of the memory: tried once more with all of it
+            reply = self._reply(request)
         if "errno" in reply:
             raise OSError(reply["errno"], reply["error"])
         if "error" in reply:
             raise DocumentError(reply["error"])
         return from_json(reply)
+
+    def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the helper says; it is ended when memory did not suffice, as nothing in it is to be trusted then."""
+        process = self._started()
+        line = _exchange(process, request)
+        reply: dict[str, Any] = json.loads(line) if line else {}
+        if not line:
+            self.close()
+            ended = -process.returncode
+            reply = {"error": self._silence(late=ended == signal.SIGALRM)}
+            if ended not in (signal.SIGALRM, signal.SIGKILL):
+                reply["hungry"] = True
+        elif "hungry" in reply:
+            self.close()
+            reply["error"] = f"reading it takes more than {self._memory_mb} MB of memory; {_MEMORY_DECIDES}"
+        return reply
 
     def _silence(self, *, late: bool) -> str:
         if late:
@@ -128,21 +140,6 @@ def _start(memory_bytes: int, seconds: float) -> subprocess.Popen[bytes]:
             f"the process that reads documents does not start; this says why: {shlex.join(command)}"
         )
     return process
-
-
-def _head(path: Path) -> bytes:
-    """The first bytes of a file.
-
-    It is opened here first, so that what is missing or forbidden is told apart from what is broken, and without
-    waiting, should a pipe have taken its place.
-    """
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise DocumentError("it is not a file any more")
-        return os.read(file, SNIFFED_BYTES)
-    finally:
-        os.close(file)
 
 
 def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any]) -> bytes:

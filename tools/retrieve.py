@@ -21,9 +21,11 @@ from infra.settings import Settings, load_settings
 from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
 from infra.telemetry import set_up_logging
+from infra.text.plain import lines, one_line
 from tools.arguments import DocsCommand
 from tools.evidence import Passage
 from tools.ingest import ingest
+from tools.ingest_report import told
 from tools.search import Retriever, open_retriever
 
 __all__ = ["Retriever", "app"]
@@ -68,7 +70,7 @@ def retrieve(  # noqa: PLR0913 - a command's options
         else:
             _one(settings, docs, query, k, as_json=as_json)
     except DocMindError as error:
-        typer.echo(f"docmind: {error}", err=True)
+        typer.echo(f"docmind: {lines(str(error))}", err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError | QuestionError) else 1) from error
 
 
@@ -82,17 +84,18 @@ def _one(settings: Settings, docs: list[Path] | None, query: str | None, k: int 
         typer.echo(json.dumps([_hit(passage) for passage in finding.passages], ensure_ascii=False))
         return
     for passage in finding.passages:
-        typer.echo(f"{passage.score:6.2f}  {passage.doc} ({passage.start}-{passage.end})\n{passage.text}\n")
+        place = f"{one_line(passage.doc)} ({passage.start}-{passage.end})"
+        typer.echo(f"{passage.score:6.2f}  {place}\n{_shown(passage.text)}\n")
     if not finding.signal.likely:
         typer.echo("These documents do not seem to hold an answer.", err=True)
 
 
 def _many(settings: Settings, docs: list[Path] | None, files: tuple[Path, Path], k: int | None) -> None:
-    lines = read_queries(files[0])
-    for number, line in enumerate(lines, start=1):
+    asked = read_queries(files[0])
+    for number, line in enumerate(asked, start=1):
         _check(line.query, settings, f"--queries {files[0]}, query {number} (id {line.id}): ")
     with _opened(settings, docs) as (retriever, roots), _writing(files[1]) as file:
-        for line in track(lines, "Searching", console=Console(stderr=True), transient=True):
+        for line in track(asked, "Searching", console=Console(stderr=True), transient=True):
             hits = [_hit(passage) for passage in retriever.search(line.query, k=k, roots=roots).passages]
             file.write(json.dumps({"id": line.id, "hits": hits}, ensure_ascii=False) + "\n")
 
@@ -104,10 +107,10 @@ def read_queries(path: Path) -> list[Line]:
         ConfigurationError: the file cannot be read, or a line is not such an object; the message names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        written = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--queries {path}: {error}") from error
-    return [_line(path, number, text) for number, text in enumerate(lines, start=1) if text.strip()]
+    return [_line(path, number, text) for number, text in enumerate(written, start=1) if text.strip()]
 
 
 def _line(path: Path, number: int, text: str) -> Line:
@@ -147,7 +150,7 @@ def _opened(settings: Settings, docs: Sequence[Path] | None) -> Generator[tuple[
         if docs:
             report = ingest(index, embedder, docs, settings=settings.ingest)
             for failure in report.failed:
-                typer.echo(f"not read: {failure.path}: {failure.error}", err=True)
+                typer.echo(told(failure), err=True)
         if index.counts(roots).documents == 0:
             given = f"No readable documents under {', '.join(map(str, docs))}." if docs else ""
             raise ConfigurationError(given or "No documents yet: give --docs PATH, or run `docmind ingest PATH` first.")
@@ -161,6 +164,12 @@ def _writing(path: Path) -> Generator[TextIO]:
             yield file
     except OSError as error:
         raise StoreError(f"--out {path}: {error}") from error
+
+
+def _shown(text: str) -> str:
+    """A passage as a terminal may show it: its lines stay indented, and nothing in them acts."""
+    split = ((line, line.lstrip(" \t")) for line in text.split("\n"))
+    return "\n".join(line[: len(line) - len(words)] + one_line(words) for line, words in split)
 
 
 def _hit(passage: Passage) -> dict[str, str | int | float]:

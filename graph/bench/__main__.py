@@ -11,6 +11,7 @@ from rich.console import Console
 from graph.bench import answers as answers_bench
 from graph.bench import citations as citations_bench
 from graph.bench import counting as counting_bench
+from graph.bench import ingest as ingest_bench
 from graph.bench import plots
 from graph.bench import retrieval as retrieval_bench
 from graph.bench import scale as scale_bench
@@ -22,6 +23,8 @@ from tools.arguments import DocsCommand
 
 TABLE_WIDTH = 160
 """Columns of a table that goes into a file."""
+
+_SECONDS = ("seconds", "processor_seconds")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -81,6 +84,29 @@ def retrieval(
     for file in retrieval_bench.draw(figures, out) if out else ():
         typer.echo(f"plot: {file}", err=True)
     typer.echo(json.dumps(figures))
+
+
+@app.command()
+def ingest(
+    data: Annotated[
+        Path | None, typer.Option(help="The folder of the evaluation data; not given: a corpus is generated.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Draw plots (PNG) into this folder.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often everything is done from nothing.")] = 3,
+) -> None:
+    """Ingest files from nothing and after small changes, beside the bare embedder and LlamaIndex's pipelines.
+
+    Takes minutes; works in a temporary folder. The last line is JSON.
+    """
+    if out:
+        plots.check(out)
+    figures = ingest_bench.run(_settings(), data, rounds=rounds)
+    if out:
+        cold = {unit: {name: row[unit] for name, row in figures["cold"].items()} for unit in _SECONDS}
+        warm = {unit: {name: row[unit] for name, row in figures["warm"].items()} for unit in _SECONDS}
+        plots.bars(out / "ingest_cold.png", "Ingestion from nothing, seconds", cold, list(figures["cold"]))
+        plots.bars(out / "ingest_warm.png", "Ingestion again after a change, seconds", warm, list(figures["warm"]))
+    show("Ingestion", figures)
 
 
 @app.command()

@@ -50,8 +50,9 @@ _SPECIAL_TOKENS = 2
 
 Documents = Mapping[str, str]
 Figures = dict[str, Any]
-System = Callable[[], Sequence[str]]
-"""Does the work and gives the texts embedded."""
+Timed = tuple[Sequence[str], Figures]
+System = Callable[[], Timed]
+"""Does the work; gives the texts embedded and what it took."""
 
 
 class CountingEmbedder:
@@ -142,8 +143,7 @@ class _Bench:
             for number in range(rounds):
                 turn = (number + place) % len(order)
                 for system in [*order[turn:], *order[:turn]]:
-                    found, figures = _timed(systems[system])
-                    texts[system] = found
+                    texts[system], figures = systems[system]()
                     spent[system].append(figures)
             for system in order:
                 _add(rows.setdefault(system, {}), spent[system], self._extent(corpus, texts[system]))
@@ -151,18 +151,23 @@ class _Bench:
 
     def _systems(self, folder: Path) -> dict[str, System]:
         dry = CountingEmbedder(self._embedder.model_id, self._embedder.dimension)
-        self._ingested(folder, dry)
+        self._ours(folder, dry)
 
-        def ours() -> list[str]:
-            self._ingested(folder, self._embedder)
-            return dry.texts
+        def bare() -> Timed:
+            _, figures = _timed(lambda: self._embedder.embed(dry.texts))
+            return dry.texts, figures
 
-        def bare() -> list[str]:
-            self._embedder.embed(dry.texts)
-            return dry.texts
+        def ours() -> Timed:
+            return dry.texts, self._ours(folder, self._embedder)
 
-        peers = {name: partial(peer, folder, self._embedder) for name, peer in self._peers.items()}
+        peers: dict[str, System] = {
+            name: partial(_timed, partial(peer, folder, self._embedder)) for name, peer in self._peers.items()
+        }
         return {"docmind": ours, "bare_embedder": bare, **peers}
+
+    def _ours(self, folder: Path, embedder: Embedder) -> Figures:
+        with self._index(embedder) as index:
+            return _timed(lambda: self._ingest(index, embedder, folder))[1]
 
     def warm(self, folder: Path, corpus: Documents) -> dict[str, Figures]:
         """One change after the other in one folder, brought into one index; each beside the first ingestion."""
@@ -186,10 +191,6 @@ class _Bench:
                 rows[change] = figures | {k: v for k, v in asdict(report).items() if k in _COUNTED and v}
                 rows[change]["saved_share"] = round(1 - figures["seconds"] / rows["first"]["seconds"], 4)
         return rows
-
-    def _ingested(self, folder: Path, embedder: Embedder) -> None:
-        with self._index(embedder) as index:
-            self._ingest(index, embedder, folder)
 
     def _ingest(self, index: Index, embedder: Embedder, folder: Path) -> IngestReport:
         return ingest(index, embedder, [folder], settings=self._settings.ingest)

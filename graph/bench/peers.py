@@ -33,7 +33,7 @@ def bm25(evaluated: EvaluationSet, embedder: Embedder) -> Ask:
     try:
         import bm25s  # noqa: PLC0415 - of the development tools
     except ImportError as error:
-        raise ConfigurationError("the peers need bm25s: uv sync --group dev, or leave them out") from error
+        raise ConfigurationError("the peers need bm25s: pip install 'docmind[bench]', or leave them out") from error
     records, texts = _records(evaluated)
     library: Any = bm25s
     index = library.BM25()

@@ -1,6 +1,6 @@
 """Plots of measurements as PNG files.
 
-matplotlib is of the development tools and takes a second to import, so it is imported when the first plot is drawn; it
+matplotlib is of the extra [bench] and takes a second to import, so it is imported when the first plot is drawn; it
 draws into memory (Agg) and needs no screen. Gives `check`, to be asked before a long measurement, and `bars`.
 """
 
@@ -71,5 +71,5 @@ def _pyplot() -> Any:  # noqa: ANN401 - a module without complete types
         matplotlib.use("Agg")
         from matplotlib import pyplot  # noqa: PLC0415 - likewise, after the back end is chosen
     except ImportError as error:
-        raise ConfigurationError("plots need matplotlib: uv sync --group dev, or leave out --out") from error
+        raise ConfigurationError("plots need matplotlib: pip install 'docmind[bench]', or leave out --out") from error
     return pyplot

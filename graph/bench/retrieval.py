@@ -27,11 +27,11 @@ from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
 from tools.evidence import Finding
 from tools.ingest import ingest
-from tools.search import Retriever, open_retriever
+from tools.search import CANDIDATES, Retriever, open_retriever
 
 CUTOFFS = {"lihua_world": (1, 5, 10), "anthropic_docs": (3, 5, 10)}
-PASSAGES = 50
-"""Passages asked for, so that ten different records are among them."""
+PASSAGES = CANDIDATES
+"""Passages asked for: as many as a search with the default settings reads, so that their order is the default one."""
 
 ALL_ON: dict[str, Any] = {"late_interaction": True, "link_graph": "on"}
 

@@ -5,12 +5,13 @@ defaults describe the card's server: vLLM on loopback port 8000 with Qwen3-4B-In
 128K context.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
 from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from infra.errors import ConfigurationError
 from infra.settings.common import words
@@ -114,9 +115,13 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**{key: value for key, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise ConfigurationError("\n".join(_explain(item) for item in error.errors())) from error
+    except SettingsError as error:  # a section where one of its parts is meant, such as DOCMIND_QDRANT
+        hint = f"a section is set part by part, such as {PREFIX}QDRANT__URL"
+        raise ConfigurationError(f"the environment cannot be read: {error}; {hint}") from error
 
 
 def _explain(item: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     name = PREFIX + "__".join(str(part) for part in item["loc"]).upper()
-    shown = "***" if any(word in name for word in ("KEY", "SECRET", "PASSWORD")) else repr(item["input"])
-    return f"{name}={shown}: {item['msg']}"
+    secret = any(word in name for word in ("KEY", "SECRET", "PASSWORD"))
+    shown = "***" if secret else re.sub(r"//.*@", "//***@", repr(item["input"]))
+    return f"{name}={shown}: {item['msg'].removeprefix('Value error, ')}"

@@ -2,14 +2,24 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, HttpUrl, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, HttpUrl, SecretStr, TypeAdapter
 
 _URL = TypeAdapter(HttpUrl)
 
 
 def _http_url(value: str) -> str:
-    _URL.validate_python(value)
+    url = _URL.validate_python(value)
+    if url.username or url.password:
+        raise ValueError("an address is shown to people, so it holds no name and no password; a key is set apart")
     return value.rstrip("/")
+
+
+def _sendable(key: SecretStr) -> SecretStr:
+    """Leave blanks around a key out; refuse what no HTTP header carries: it would be shown when it is sent."""
+    value = key.get_secret_value().strip()
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("a key consists of ASCII letters, digits and signs")
+    return SecretStr(value)
 
 
 def words(value: object) -> object:
@@ -18,6 +28,7 @@ def words(value: object) -> object:
 
 
 Url = Annotated[str, AfterValidator(_http_url)]
+ApiKey = Annotated[SecretStr, AfterValidator(_sendable)]
 
 
 class Section(BaseModel):

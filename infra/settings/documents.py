@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from infra.settings.common import Section, Url
+from infra.settings.common import ApiKey, Section, Url
 
 
 class RetrievalSettings(Section):
@@ -30,7 +30,7 @@ class RerankerSettings(Section):
     kind: Literal["rerank", "score"] = Field(
         default="rerank", description="rerank: the form of Jina, Cohere and vLLM; score: vLLM's own"
     )
-    api_key: SecretStr = Field(default=SecretStr(""), description="the server's key, if it wants one")
+    api_key: ApiKey = Field(default=SecretStr(""), description="the server's key, if it wants one")
     model: str = Field(default="", description="the served model's name, if the server wants it")
     top_n: int = Field(default=20, ge=2, le=100, description="passages of a search that are reranked")
     timeout_seconds: float = Field(default=5.0, gt=0, le=300, description="one request, from end to end")

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from infra.settings.common import Section, Url
+from infra.settings.common import ApiKey, Section, Url
 
 BackendKind = Literal["vllm", "llamacpp", "ollama", "openai", "engine"]
 BackendName = Literal["auto", "vllm", "llamacpp", "ollama", "openai", "engine"]
@@ -15,7 +15,7 @@ class VllmSettings(Section):
     """The vLLM server, as the client sees it."""
 
     base_url: Url = Field(default="http://127.0.0.1:8000/v1", description="where the server's OpenAI API answers")
-    api_key: SecretStr = Field(default=SecretStr("EMPTY"), description="the server's --api-key, if it has one")
+    api_key: ApiKey = Field(default=SecretStr("EMPTY"), description="the server's --api-key, if it has one")
     model: str = Field(default="Qwen/Qwen3-4B-Instruct-2507-FP8", min_length=1, description="the served model's name")
     tokenizer: Path | None = Field(
         default=None,
@@ -33,7 +33,7 @@ class LlamaCppSettings(Section):
     """llama.cpp's server; `auto` asks it when one of these is set."""
 
     base_url: Url = Field(default="http://127.0.0.1:8080/v1", description="where the server's OpenAI API answers")
-    api_key: SecretStr = Field(default=SecretStr("EMPTY"), description="the server's --api-key, if it has one")
+    api_key: ApiKey = Field(default=SecretStr("EMPTY"), description="the server's --api-key, if it has one")
     model: str = Field(default="", description="the served model's name; not set: the one it serves")
     context_window: int = Field(
         default=131_072, ge=512, le=16_777_216, description="tokens; the server's own figure wins if smaller"
@@ -54,7 +54,7 @@ class OpenAISettings(Section):
     """Any other server that speaks the OpenAI protocol; `auto` asks it when one of these is set."""
 
     base_url: Url = Field(default="http://127.0.0.1:1234/v1", description="where the server's OpenAI API answers")
-    api_key: SecretStr = Field(default=SecretStr("EMPTY"), description="the key it wants, if any")
+    api_key: ApiKey = Field(default=SecretStr("EMPTY"), description="the key it wants, if any")
     model: str = Field(default="", description="the served model's name; not set: the only one it serves")
     tokenizer: Path | None = Field(
         default=None, description="folder with the model's tokenizer.json and chat template, for exact counts"

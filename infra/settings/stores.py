@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from infra.settings.common import Section, Url
+from infra.settings.common import ApiKey, Section, Url
 
 EmbeddingKind = Literal["minilm", "server", "sentence-transformers"]
 
@@ -16,7 +16,7 @@ class EmbeddingSettings(Section):
         default="minilm", description="the embedded model, an OpenAI-compatible server, or a local folder"
     )
     base_url: Url = Field(default="http://127.0.0.1:8001/v1", description="where the server's /embeddings answers")
-    api_key: SecretStr = Field(default=SecretStr(""), description="the server's key, if it wants one")
+    api_key: ApiKey = Field(default=SecretStr(""), description="the server's key, if it wants one")
     model: str = Field(
         default="",
         description="the served model's name (not set: the only one); for sentence-transformers its folder",
@@ -37,7 +37,7 @@ class QdrantSettings(Section):
     url: Annotated[Url | None, BeforeValidator(lambda value: value or None)] = Field(
         default=None, description="such as http://127.0.0.1:6333; not set: the embedded store"
     )
-    api_key: SecretStr = Field(default=SecretStr(""), description="the server's key, if it wants one")
+    api_key: ApiKey = Field(default=SecretStr(""), description="the server's key, if it wants one")
     timeout_seconds: float = Field(default=30.0, ge=1, le=3600, description="one request")
     collection_prefix: str = Field(
         default="docmind", pattern=r"^[A-Za-z0-9_]{1,64}$", description="how the names of our collections begin"

@@ -16,6 +16,7 @@ from loguru import logger
 
 from infra.errors import StoreError
 from infra.store.follow import Followed, Progress, Truth
+from infra.store.owner import writing
 from infra.store.records import digest_of
 from infra.store.vectors import VectorStore
 
@@ -79,13 +80,12 @@ class Collection:
         followed = None if self._is_ours(partial, truth) else self._repaired(whole, truth, progress)
         if followed is None:
             self._build(partial, truth, progress)
-            if whole.exists():
-                shutil.rmtree(whole)
-            partial.rename(whole)
+            with writing(self.folder):
+                if whole.exists():
+                    shutil.rmtree(whole)
+                partial.rename(whole)
             followed = Followed(self.open_store(whole), truth)
-        for other in self.folder.glob(f"{PREFIX}*"):
-            if other != whole:
-                shutil.rmtree(other)
+        drop_collections(self.folder, but=whole)
         return followed
 
     def _is_ours(self, partial: Path, truth: Truth) -> bool:
@@ -127,6 +127,16 @@ class Collection:
         whole = in_step(followed, truth, progress)
         followed.close()
         return whole
+
+
+def drop_collections(folder: Path, *, but: Path | None = None) -> None:
+    """Drop the collections in ``folder``, all but one; what cannot be dropped takes room and does no other harm."""
+    for other in folder.glob(f"{PREFIX}*"):
+        if other != but:
+            try:
+                shutil.rmtree(other)
+            except OSError as error:
+                logger.warning(f"old vectors stay in {other}: {error.strerror or error}")
 
 
 def in_step(followed: Followed, truth: Truth, progress: Progress) -> bool:

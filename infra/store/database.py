@@ -8,7 +8,7 @@ another process is waited for. SQLite's errors become ``StoreError``. What stand
 
 import sqlite3
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock, RLock, get_ident
@@ -17,6 +17,8 @@ from typing import Any
 from infra.errors import StoreError
 
 Row = tuple[Any, ...]
+
+Check = Callable[[sqlite3.Connection], None]
 
 MAX_PARAMETERS = 500
 """Values in one ``IN (...)``; SQLite's own default limit is 999 in old builds."""
@@ -42,7 +44,7 @@ def store_errors(path: Path) -> Generator[None]:
 class Database:
     """An open SQLite file."""
 
-    def __init__(self, path: Path, schema: str, *, durable: bool = False) -> None:
+    def __init__(self, path: Path, schema: str, *, durable: bool = False, check: Check | None = None) -> None:
         """Open or create ``path`` and run ``schema`` (``CREATE ... IF NOT EXISTS``).
 
         Args:
@@ -50,6 +52,7 @@ class Database:
             schema: its tables.
             durable: whether what was written outlives a power cut (a few milliseconds a transaction). If not, a power
                 cut can take the last transactions; the file is never broken, and a kill takes nothing in either case.
+            check: looks at what is in the file before ``schema`` is run, and raises where it must not be.
 
         Raises:
             StoreError: the file cannot be opened, written, or is not a database.
@@ -60,7 +63,7 @@ class Database:
         self._readers_lock = Lock()
         self._idle: list[sqlite3.Connection] | None = []
         with store_errors(self._path):
-            self._connection = _opened(path, schema)
+            self._connection = _opened(path, schema, check)
             self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
@@ -138,23 +141,25 @@ def _connected(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
 
 
-def _opened(path: Path, schema: str) -> sqlite3.Connection:
+def _opened(path: Path, schema: str, check: Check | None) -> sqlite3.Connection:
     connection = _connected(path)
     try:
-        _prepare(connection, schema)
+        _prepare(connection, schema, check)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, schema: str) -> None:
+def _prepare(connection: sqlite3.Connection, schema: str, check: Check | None) -> None:
     """Set the file up; SQLite answers "locked" at once, whatever its time-out, while another one turns WAL mode on."""
     tries = OPENING_TRIES
     while True:
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
+            if check is not None:
+                check(connection)
             connection.executescript(f"BEGIN IMMEDIATE;{schema};COMMIT")
         except sqlite3.OperationalError as error:
             tries -= 1

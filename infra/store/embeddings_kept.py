@@ -75,12 +75,14 @@ class KeptModels:
             found = found.model_copy(update={"probe": before.probe, "version": before.version})
         elif before is not None:
             found = found.model_copy(update={"version": before.version + 1})
-        if found != before:
-            self._keep(settings, found)
+        # the settings may name no model, and then this is how it is looked for while its server is down
+        for name in {found.model, settings.model}:
+            if found != self.recall(settings, name):
+                self._keep(settings, name, found)
         return found
 
-    def _keep(self, settings: EmbeddingSettings, found: Kept) -> None:
-        file = self._file(settings, found.model)
+    def _keep(self, settings: EmbeddingSettings, name: str, found: Kept) -> None:
+        file = self._file(settings, name)
         fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -8,8 +8,10 @@ from infra.settings import Settings
 from infra.store.embeddings import Embedder, open_minilm
 
 
-def open_embedder(settings: Settings) -> Embedder:
+def open_embedder(settings: Settings, *, threads: int | None = None) -> Embedder:
     """Open the model that the settings name: MiniLM in this process, a server's, or one in a folder. Blocks.
+
+    ``threads`` is how many cores MiniLM uses; None: those there are.
 
     Raises:
         ConfigurationError: the model's settings are wrong, or what it needs is not installed.
@@ -18,7 +20,7 @@ def open_embedder(settings: Settings) -> Embedder:
     """
     match settings.embedding.kind:
         case "minilm":
-            return open_minilm(settings.data_dir)
+            return open_minilm(settings.data_dir, threads=threads)
         case "server":
             from infra.store.embeddings_server import open_server  # noqa: PLC0415 - only who uses one pays for it
 

@@ -8,6 +8,7 @@ costs the engine up to a second, in which it holds the whole process. Whatever i
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import RLock, Timer
 
 from loguru import logger
@@ -32,6 +33,9 @@ FLUSH_WINDOWS = 8_192
 FLUSH_SECONDS = 10.0
 """How long they may wait."""
 
+KNOWN_WINDOWS = 2_048
+"""Windows whose terms are remembered: some 10 MB."""
+
 Progress = Callable[[int, int], None]
 """Told how many documents follow by now, and how many there are to follow."""
 
@@ -40,8 +44,12 @@ def no_progress(done: int, total: int) -> None:
     """Tell nobody."""
 
 
+@lru_cache(maxsize=KNOWN_WINDOWS)
 def counted_terms(header: str, text: str) -> Counter[str]:
-    """How often each term stands in what is embedded and searched of a window."""
+    """How often each term stands in what is embedded and searched of a window; not to be changed.
+
+    A window's terms are wanted twice within seconds: when it comes into the library, and when its vectors follow.
+    """
     return Counter(terms(embedded_text(header, text)))
 
 
@@ -155,8 +163,9 @@ class Followed:
             for document in whole
             for w, key in document.windows
         ]
-        self._store.delete_documents([document.id for document in whole])
+        # in this order, so that whoever searches meanwhile misses nothing that stays
         self._store.upsert(windows)
+        self._store.delete_documents([document.id for document in whole], [window.id for window in windows])
         self._unflushed |= {document.id: outbox[document.id] for document in whole}
         self._unflushed_windows += len(windows)
         if self._unflushed_windows >= FLUSH_WINDOWS:

@@ -21,7 +21,7 @@ from infra.store.collection import Collection, VectorHome
 from infra.store.database import Database
 from infra.store.embeddings import Embedder
 from infra.store.follow import Progress, Truth, counted_terms, no_progress
-from infra.store.library import SCHEMA, Library
+from infra.store.library import SCHEMA, Library, refuse_other_version
 from infra.store.lookup import Lookup
 from infra.store.memory import EmbeddingMemory
 from infra.store.owner import INGESTION, Ownership, make_folder
@@ -72,7 +72,7 @@ class Index:
         self._writing = RLock()
         make_folder(folder)
         with ExitStack() as undo:
-            self._database = Database(folder / "library.sqlite3", SCHEMA, durable=True)
+            self._database = Database(folder / "library.sqlite3", SCHEMA, durable=True, check=refuse_other_version)
             undo.callback(self._database.close)
             self.library = Library(self._database)
             self._lookup = Lookup(self._database)

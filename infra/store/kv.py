@@ -56,14 +56,14 @@ class SqliteKeyValues(BaseKVStore):
                 )
 
     def get(self, key: str, collection: str = DEFAULT_COLLECTION) -> Value | None:
-        """What is kept under ``key``, or None."""
+        """What is kept under ``key``, or None; what is damaged is as good as forgotten."""
         row = self._database.one("SELECT value FROM entries WHERE collection = ? AND key = ?", (collection, key))
-        return json.loads(zlib.decompress(row[0])) if row else None
+        return _unpacked(row[0]) if row else None
 
     def get_all(self, collection: str = DEFAULT_COLLECTION) -> dict[str, Value]:
         """Everything in ``collection``, by key."""
         rows = self._database.rows("SELECT key, value FROM entries WHERE collection = ?", (collection,))
-        return {key: json.loads(zlib.decompress(value)) for key, value in rows}
+        return {key: value for key, packed in rows if (value := _unpacked(packed)) is not None}
 
     def delete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
         """Forget ``key``; return whether it was there."""
@@ -86,6 +86,13 @@ class SqliteKeyValues(BaseKVStore):
     async def adelete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
         """``delete`` in a thread."""
         return await asyncio.to_thread(self.delete, key, collection)
+
+
+def _unpacked(packed: bytes) -> Value | None:
+    try:
+        return json.loads(zlib.decompress(packed))
+    except (zlib.error, ValueError):
+        return None
 
 
 def _used_bytes(change: Connection) -> int:

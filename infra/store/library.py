@@ -25,9 +25,13 @@ from infra.store.dependents import Dependents
 from infra.store.records import Entry
 
 SCHEMA_VERSION = 3
+FLOAT_BYTES = 4
+LENGTH_TOLERANCE = 1e-3
+"""Of an embedding's squared length: float32 of 4,096 numbers stays within 1e-5."""
 
 SCHEMA = f"""{dependents.SCHEMA}
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO meta VALUES ('schema', {SCHEMA_VERSION});
 CREATE TABLE IF NOT EXISTS roots (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
     id TEXT PRIMARY KEY, root TEXT NOT NULL, path TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, size INTEGER NOT NULL,
@@ -83,21 +87,9 @@ class Library:
     """
 
     def __init__(self, database: Database) -> None:
-        """Work on an open database that was made with ``SCHEMA``.
-
-        Raises:
-            StoreError: its tables are those of another version of DocMind.
-        """
+        """Work on an open database that was made with ``SCHEMA``."""
         self._database = database
         self.dependents = Dependents(database)
-        with database.transaction() as change:
-            change.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (SCHEMA_VERSION,))
-        found = database.rows("SELECT number FROM meta WHERE name = 'schema'")[0][0]
-        if found != SCHEMA_VERSION:
-            raise StoreError(
-                f"the index was made by another version of DocMind (schema {found}, this one has {SCHEMA_VERSION}); "
-                f"delete its folder and ingest again, or set DOCMIND_DATA_DIR to another one"
-            )
 
     def generation(self) -> int:
         """A number that grows with every change of the documents."""
@@ -180,9 +172,9 @@ class Library:
             change.executemany("DELETE FROM outbox WHERE document_id = ? AND ticket = ?", followed.items())
 
     def embedded(self, model: str, keys: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """The embeddings already computed with ``model``, by key."""
+        """The embeddings already computed with ``model``, by key; a damaged one is as good as none."""
         rows = self._database.rows_in("SELECT key, vector FROM embeddings WHERE model = ? AND key IN {}", keys, model)
-        return {key: np.frombuffer(vector, dtype="<f4") for key, vector in rows}
+        return {key: np.frombuffer(data, dtype="<f4") for key, data in rows if _is_whole(data)}
 
     def embedded_keys(self, model: str) -> list[str]:
         """The keys of all embeddings already computed with ``model``, sorted."""
@@ -200,6 +192,18 @@ class Library:
         """Forget embeddings of texts that stand in no window any more."""
         with self._database.transaction() as change:
             change.execute("DELETE FROM embeddings WHERE key NOT IN (SELECT key FROM windows)")
+
+
+def refuse_other_version(connection: Connection) -> None:
+    """Raise StoreError where the tables of a file are those of another version of DocMind."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+        return
+    row = connection.execute("SELECT number FROM meta WHERE name = 'schema'").fetchone()
+    if row and row[0] != SCHEMA_VERSION:
+        raise StoreError(
+            f"the index was made by another version of DocMind (schema {row[0]}, this one has {SCHEMA_VERSION}); "
+            f"delete its folder and ingest again, or set DOCMIND_DATA_DIR to another one"
+        )
 
 
 def _take_out(change: Connection, document_id: str, ticket: int) -> Mapping[str, int]:
@@ -232,6 +236,14 @@ def _count_terms(change: Connection, delta: Mapping[str, int]) -> None:
 def _grow(change: Connection, name: str) -> int:
     sql = "INSERT INTO meta VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET number = number + 1 RETURNING number"
     return change.execute(sql, (name,)).fetchone()[0]
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether it is a vector of length 1, as every embedding is: half a vector, zeros and NaN are not."""
+    if len(data) % FLOAT_BYTES:
+        return False
+    vector = np.frombuffer(data, dtype="<f4")
+    return abs(float(vector @ vector) - 1) < LENGTH_TOLERANCE
 
 
 def _packed(terms: Mapping[str, int]) -> bytes:

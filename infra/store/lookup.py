@@ -16,8 +16,7 @@ _PASSAGE = """
     SELECT c.id, c.document_id, d.path, c.ordinal, c.start, c.end, c.text, c.header, c.digest, c.section
     FROM chunks c JOIN documents d ON d.id = c.document_id """
 _WINDOW = """
-    SELECT w.id, w.chunk_id, w.document_id, w.start, w.end,
-           substr(c.text, w.start - c.start + 1, w.end - w.start), c.header
+    SELECT w.id, w.chunk_id, w.document_id, w.start, w.end, c.text, c.header, c.start, w.key
     FROM windows w JOIN chunks c ON c.id = w.chunk_id """
 
 
@@ -44,15 +43,13 @@ class Lookup:
     def windows(self, window_ids: Sequence[str]) -> list[StoredWindow]:
         """The windows with these ids, in this order."""
         rows = self._database.rows_in(_WINDOW + "WHERE w.id IN {}", list(dict.fromkeys(window_ids)))
-        found = {row[0]: StoredWindow(*row) for row in rows}
+        found = {row[0]: _window(row) for row in rows}
         return [found[window_id] for window_id in window_ids if window_id in found]
 
     def windows_of(self, document_id: str) -> list[tuple[StoredWindow, str]]:
         """The windows of a document, each with the key of its embedding."""
-        rows = self._database.rows(
-            _WINDOW.replace("c.header", "c.header, w.key") + "WHERE w.document_id = ?", [document_id]
-        )
-        return [(StoredWindow(*row[:-1]), row[-1]) for row in rows]
+        rows = self._database.rows(_WINDOW + "WHERE w.document_id = ?", [document_id])
+        return [(_window(row), row[-1]) for row in rows]
 
     def place_of(self, document_id: str) -> tuple[str, str] | None:
         """Root and path of a document."""
@@ -72,7 +69,8 @@ class Lookup:
             "SELECT id, path, title, digest, (SELECT count(*) FROM chunks c WHERE c.document_id = d.id) "
             "FROM documents d ORDER BY path"
         )
-        under = [row for row in rows if root_of(row[1], roots)]
+        wanted = frozenset(roots)
+        under = [row for row in rows if root_of(row[1], wanted)]
         return [DocumentInfo(i, path, document_name(path, roots), *rest) for i, path, *rest in under]
 
     def counts(self, roots: Sequence[str]) -> Counts:
@@ -81,7 +79,8 @@ class Lookup:
             "SELECT path, (SELECT count(*) FROM chunks c WHERE c.document_id = d.id), "
             "(SELECT count(*) FROM windows w WHERE w.document_id = d.id) FROM documents d"
         )
-        under = [row for row in rows if root_of(row[0], roots)]
+        wanted = frozenset(roots)
+        under = [row for row in rows if root_of(row[0], wanted)]
         return Counts(len(roots), len(under), sum(row[1] for row in under), sum(row[2] for row in under))
 
     def window_total(self) -> int:
@@ -101,6 +100,12 @@ class Lookup:
         )
         frequencies = {term: int(known.get(term, 0)) for term in terms}
         return {term: math.log(1 + (total - df + 0.5) / (df + 0.5)) for term, df in frequencies.items()}
+
+
+def _window(row: Row) -> StoredWindow:
+    """A row of ``_WINDOW``; its words are cut here, since SQLite's ``substr`` ends at a NUL."""
+    window_id, chunk_id, document_id, start, end, text, header, first, _ = row
+    return StoredWindow(window_id, chunk_id, document_id, start, end, text[start - first : end - first], header)
 
 
 def _passage(row: Row, roots: Sequence[str]) -> StoredPassage:

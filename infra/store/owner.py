@@ -7,6 +7,8 @@ stale lock cannot be. A small file beside it says who holds it, and where the ho
 import json
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,14 +45,15 @@ class Ownership:
         self._card = _card(folder, name)
         # the lock is given back from whichever thread closes the index, so it must not be bound to one thread
         self._lock = FileLock(folder / f"{name}.lock", thread_local=False)
-        try:
-            self._lock.acquire(timeout=wait_seconds)
-            self._card.write_text(json.dumps({**_this_process(), "socket": asked_at}), encoding="utf-8")
-        except Timeout as error:
-            raise StoreLocked(_REFUSALS[name].format(folder=folder, who=holder(folder, name))) from error
-        except OSError as error:
-            self._lock.release()
-            raise _cannot_write(folder, error) from error
+        with writing(folder):
+            try:
+                self._lock.acquire(timeout=wait_seconds)
+                self._card.write_text(json.dumps({**_this_process(), "socket": asked_at}), encoding="utf-8")
+            except Timeout as error:
+                raise StoreLocked(_REFUSALS[name].format(folder=folder, who=holder(folder, name))) from error
+            except OSError:
+                self._lock.release()
+                raise
 
     def release(self) -> None:
         """Give the folder back; safe to call twice."""
@@ -61,10 +64,18 @@ class Ownership:
 
 def make_folder(folder: Path) -> None:
     """Make ``folder`` if it is not there, for its user alone: people's documents are in it. Raises StoreError."""
-    try:
+    with writing(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+@contextmanager
+def writing(folder: Path) -> Generator[None]:
+    """Change something in ``folder``; the system's errors come out as StoreError."""
+    try:
+        yield
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        reason = error.strerror or error
+        raise StoreError(f"cannot write {folder}: {reason}; set DOCMIND_DATA_DIR to a folder you own") from error
 
 
 def holder(folder: Path, name: str = OWNER) -> str:
@@ -80,10 +91,6 @@ def socket_of(folder: Path) -> Path | None:
     """The socket at which the owner of ``folder`` says it is asked."""
     path = _said(folder, OWNER).get("socket")
     return Path(path) if path and isinstance(path, str) else None
-
-
-def _cannot_write(folder: Path, error: OSError) -> StoreError:
-    return StoreError(f"cannot write {folder}: {error.strerror or error}; set DOCMIND_DATA_DIR to a folder you own")
 
 
 def _card(folder: Path, name: str) -> Path:

@@ -11,7 +11,6 @@ processes may write one file. It is bounded to its newest rows. What a row says 
 import json
 import math
 import sqlite3
-import time
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -29,8 +28,6 @@ MAX_ROWS = 100_000
 MAX_WAITING = 1_000
 RETRY_SECONDS = 1.0
 LAST_TRIES = 3
-OPENING_TRIES = 5
-OPENING_WAIT_SECONDS = 0.05
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS performance_logs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, operation TEXT NOT NULL, latency_ms REAL, tokens_processed INTEGER,
@@ -169,7 +166,7 @@ class PerformanceLog:
         if not self._path.exists():
             yield None
             return
-        database = _open(self._path)
+        database = Database(self._path, SCHEMA)
         try:
             yield database
         finally:
@@ -218,7 +215,7 @@ class PerformanceLog:
             return unfit
         if self._database is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._database = _open(self._path)
+            self._database = Database(self._path, SCHEMA)
         with self._database.transaction() as change:
             for row in batch:
                 try:
@@ -250,16 +247,6 @@ class PerformanceLog:
 
 def _cells(row: Measured) -> tuple[object, ...]:
     return row.operation, row.latency_ms, row.tokens_processed, row.timestamp, json.dumps(row.metrics)
-
-
-def _open(path: Path) -> Database:
-    """Open the file; SQLite answers "locked" at once, whatever its time-out, while another one turns WAL mode on."""
-    for _ in range(OPENING_TRIES - 1):
-        try:
-            return Database(path, SCHEMA)
-        except StoreError:
-            time.sleep(OPENING_WAIT_SECONDS)
-    return Database(path, SCHEMA)
 
 
 def _summed(backend: str, rows: Sequence[tuple[Any, ...]]) -> Summary:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from infra.settings import QdrantSettings
+from infra.store import qdrant_bounds
 from infra.store.qdrant_collection import CollectionName, prepare
 from infra.store.qdrant_faults import Patience
 from infra.store.records import Hit, Window
@@ -77,10 +78,10 @@ class QdrantVectors:
                 lambda points=points: self.client.upsert(str(self.name), points, wait=True, ordering=_ORDERING),
             )
 
-    def delete_documents(self, document_ids: Sequence[str]) -> None:
-        """Remove all windows of these documents."""
+    def delete_documents(self, document_ids: Sequence[str], keep: Sequence[str] = ()) -> None:
+        """Remove the windows of these documents, all but those with the ids in ``keep``."""
         for first in range(0, len(document_ids), CONDITION_VALUES):
-            these = _only(DOCUMENT, document_ids[first : first + CONDITION_VALUES])
+            these = _only(DOCUMENT, document_ids[first : first + CONDITION_VALUES], keep)
             self._do(
                 "delete windows",
                 lambda these=these: self.client.delete(
@@ -196,26 +197,32 @@ def open_qdrant(settings: QdrantSettings, name: CollectionName, dimension: int, 
     # the key goes as a header: given as an argument over plain HTTP, the client would warn with every start
     options: dict[str, Any] = {
         "url": url,
-        "headers": {"api-key": key} if key else None,
+        "headers": qdrant_bounds.HEADERS | ({"api-key": key} if key else {}),
         "timeout": settings.timeout_seconds,
         "check_compatibility": False,
         "trust_env": False,  # no proxy of the environment: the only address contacted is the configured one
     }
-    client, patience = QdrantClient(**options), Patience(url, settings.api_key)
+    bounds = {"response": [qdrant_bounds.blocking(settings.timeout_seconds)]}
+    awaited = {"response": [qdrant_bounds.awaiting(settings.timeout_seconds)]}
+    client, patience = QdrantClient(**options, event_hooks=bounds), Patience(url, settings.api_key)
     try:
         prepare(client, patience, name, dimension, settings)
     except BaseException:
         client.close()
         raise
-    return QdrantVectors(client, lambda: AsyncQdrantClient(**options), name, bm25, patience)
+    return QdrantVectors(client, lambda: AsyncQdrantClient(**options, event_hooks=awaited), name, bm25, patience)
 
 
 def _finds_nothing(limit: int, scopes: Sequence[str] | None) -> bool:
     return limit < 1 or (scopes is not None and not scopes)
 
 
-def _only(field: str, values: Sequence[str]) -> models.Filter:
-    return models.Filter(must=[models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))])
+def _only(field: str, values: Sequence[str], but: Sequence[str] = ()) -> models.Filter:
+    """Windows with one of the values, without those with the ids in ``but``."""
+    return models.Filter(
+        must=[models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))],
+        must_not=[models.HasIdCondition(has_id=list(but))] if but else None,
+    )
 
 
 def _sparse_of(weights: Mapping[str, float]) -> models.SparseVector:
@@ -227,8 +234,10 @@ def _sparse(weights: Mapping[int, float]) -> models.SparseVector:
 
 
 def _hits(points: Sequence[models.ScoredPoint]) -> list[Hit]:
+    """The windows found; a point that somebody else put there is none of ours, and is left out."""
+    named = ((point, point.payload or {}) for point in points)
     return [
         Hit(str(point.id), payload[CHUNK], payload[DOCUMENT], point.score)
-        for point in points
-        if (payload := point.payload)
+        for point, payload in named
+        if isinstance(payload.get(CHUNK), str) and isinstance(payload.get(DOCUMENT), str)
     ]

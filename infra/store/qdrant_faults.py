@@ -15,6 +15,7 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from infra.errors import StoreError
+from infra.store.qdrant_bounds import TooMuch
 from infra.text.plain import short_line
 
 Answer = TypeVar("Answer")
@@ -84,17 +85,22 @@ class Patience:
 
 def _said_and_help(error: Exception) -> tuple[str, str]:
     if isinstance(error, ResponseHandlingException):
-        source = error.source
-        if isinstance(source, ValidationError):
-            return _NOT_QDRANT
-        if "timeout" in type(source).__name__.lower():
-            return f"no answer in time ({type(source).__name__})", "raise DOCMIND_QDRANT__TIMEOUT_SECONDS"
-        return f"it cannot be reached ({source})", "start it, or check DOCMIND_QDRANT__URL"
+        return _without_answer(error.source)
     if isinstance(error, UnexpectedResponse):
         if error.status_code in _REFUSED:
             return f"it answered {error.status_code}", "set DOCMIND_QDRANT__API_KEY"
         return f"it answered {error.status_code} ({_words_of(error)})", "check DOCMIND_QDRANT__URL and the server's log"
     return _NOT_QDRANT if isinstance(error, _UNREADABLE) else (str(error), "see the server's log")
+
+
+def _without_answer(source: Exception) -> tuple[str, str]:
+    if isinstance(source, ValidationError):
+        return _NOT_QDRANT
+    if isinstance(source, TooMuch):
+        return str(source), "check DOCMIND_QDRANT__URL"
+    if "timeout" in type(source).__name__.lower():
+        return f"no answer in time ({str(source) or type(source).__name__})", "raise DOCMIND_QDRANT__TIMEOUT_SECONDS"
+    return f"it cannot be reached ({source})", "start it, or check DOCMIND_QDRANT__URL"
 
 
 def _words_of(error: UnexpectedResponse) -> str:
@@ -107,7 +113,7 @@ def _words_of(error: UnexpectedResponse) -> str:
 
 def _can_pass(error: BaseException) -> bool:
     if isinstance(error, ResponseHandlingException):
-        return not isinstance(error.source, ValidationError)
+        return not isinstance(error.source, ValidationError | TooMuch)
     if isinstance(error, UnexpectedResponse):
         return error.status_code in _PASSING
     return isinstance(error, ResourceExhaustedResponse)

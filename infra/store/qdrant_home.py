@@ -6,7 +6,6 @@ collection its outbox is for. One process of this machine follows the library, a
 with the embedded store (``infra.store.shared``); the server itself needs no such owner.
 """
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from loguru import logger
 
 from infra.errors import StoreError
 from infra.settings import QdrantSettings
-from infra.store.collection import PREFIX, in_step
+from infra.store.collection import drop_collections, in_step
 from infra.store.follow import Followed, Progress, Truth
 from infra.store.qdrant import QdrantVectors, open_qdrant
 from infra.store.qdrant_collection import CollectionName, library_id
@@ -61,8 +60,7 @@ class ServerHome:
         except BaseException:
             followed.close()
             raise
-        for embedded in self.folder.glob(f"{PREFIX}*"):
-            shutil.rmtree(embedded)
+        drop_collections(self.folder)
         return followed
 
     def _fill(self, store: QdrantVectors, followed: Followed, truth: Truth, progress: Progress) -> None:

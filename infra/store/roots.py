@@ -3,10 +3,13 @@
 A root is a folder or a single file that was given to be ingested. Roots never lie inside each other: a document belongs
 to the outermost root that contains it, once. A scope is anything a search can be limited to: a root, a folder in it, or
 a document; its id is the digest of its path. The name of a document is its path relative to the root in play; with
-several roots in play it starts with the root's name, made unique by as many of its parents as are needed.
+several roots in play it starts with the root's name, made unique by as many of its parents as are needed. There may be
+thousands of roots (``docmind ingest notes/*.txt``): nothing here compares all with all.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from infra.store.records import digest_of
@@ -24,16 +27,24 @@ def contains(root: str, path: str) -> bool:
 
 def outermost(roots: Iterable[str]) -> list[str]:
     """The roots that lie in no other one, sorted, each once."""
-    kept: list[str] = []
+    kept: set[str] = set()
     for root in sorted(set(roots), key=lambda r: (r.count("/"), r)):
-        if not any(contains(outer, root) for outer in kept):
-            kept.append(root)
+        if root_of(root, kept) is None:
+            kept.add(root)
     return sorted(kept)
 
 
-def root_of(path: str, roots: Iterable[str]) -> str | None:
-    """The first of ``roots`` that contains ``path``."""
-    return next((root for root in roots if contains(root, path)), None)
+def root_of(path: str, roots: Collection[str]) -> str | None:
+    """The innermost of ``roots`` that contains ``path``; a set where there are many."""
+    return next((around for around in _around(path) if around in roots), None)
+
+
+def _around(path: str) -> Iterator[str]:
+    """An absolute path and all folders it lies in, inside out."""
+    yield path
+    while path != "/":
+        path = path.rpartition("/")[0] or "/"
+        yield path
 
 
 def scopes_of(root: str, path: str) -> tuple[str, ...]:
@@ -47,7 +58,8 @@ def wanted_scopes(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
 
     A path above a known root stands for that root, since the scopes of a document end at its root.
     """
-    inner = [root for path in wanted for root in known if contains(path, root)]
+    given = frozenset(wanted)
+    inner = (root for root in known if root_of(root, given) is not None)
     return list(dict.fromkeys(scope_id(path) for path in [*wanted, *inner]))
 
 
@@ -58,22 +70,26 @@ def relative(root: str, path: str) -> str:
 
 def document_name(path: str, roots: Sequence[str]) -> str:
     """The name of the document at ``path`` when ``roots`` are in play; its whole path when it lies under none."""
-    known = outermost(roots)
-    root = root_of(path, known)
+    names = _names_in_play(tuple(roots))
+    root = root_of(path, names)
     if root is None:
         return path
-    if len(known) == 1:
+    if len(names) == 1:
         return relative(root, path)
-    name = root_names(known)[root]
-    return name if path == root else f"{name}/{relative(root, path)}"
+    return names[root] if path == root else f"{names[root]}/{relative(root, path)}"
+
+
+@lru_cache(maxsize=8)
+def _names_in_play(roots: tuple[str, ...]) -> dict[str, str]:
+    return root_names(outermost(roots))
 
 
 def root_names(roots: Sequence[str]) -> dict[str, str]:
     """A short unique name for each root: its last part, with as many of its parents as set it apart from the others."""
     parts = {root: PurePosixPath(root).parts[1:] or ("root",) for root in roots}
+    ends = Counter(own[-n:] for own in parts.values() for n in range(1, len(own) + 1))
     names: dict[str, str] = {}
     for root, own in parts.items():
-        others = [other for path, other in parts.items() if path != root]
-        length = next((n for n in range(1, len(own)) if all(o[-n:] != own[-n:] for o in others)), len(own))
+        length = next((n for n in range(1, len(own)) if ends[own[-n:]] == 1), len(own))
         names[root] = "/".join(own[-length:])
     return names

@@ -77,8 +77,8 @@ class VectorStore(Protocol):
         """Store windows, each in the place of what has its id."""
         ...
 
-    def delete_documents(self, document_ids: Sequence[str]) -> None:
-        """Remove all windows of these documents."""
+    def delete_documents(self, document_ids: Sequence[str], keep: Sequence[str] = ()) -> None:
+        """Remove the windows of these documents, all but those with the ids in ``keep``."""
         ...
 
     def dense(self, vector: NDArray[np.float32], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
@@ -124,12 +124,13 @@ class EdgeVectors:
                 points = [self._point(window) for window in windows[first : first + UPSERT_BATCH]]
                 self._shard.update(edge.UpdateOperation.upsert_points(points))
 
-    def delete_documents(self, document_ids: Sequence[str]) -> None:
-        """Remove all windows of these documents."""
+    def delete_documents(self, document_ids: Sequence[str], keep: Sequence[str] = ()) -> None:
+        """Remove the windows of these documents, all but those with the ids in ``keep``."""
         if document_ids:
-            condition = edge.FieldCondition(DOCUMENT, match=edge.MatchAny(list(document_ids)))
+            theirs = edge.FieldCondition(DOCUMENT, match=edge.MatchAny(list(document_ids)))
             with _vendor("delete windows"):
-                self._shard.update(edge.UpdateOperation.delete_points_by_filter(edge.Filter(must=[condition])))
+                which = edge.Filter(must=[theirs], must_not=[edge.HasIdCondition(set(keep))] if keep else None)
+                self._shard.update(edge.UpdateOperation.delete_points_by_filter(which))
 
     def dense(self, vector: NDArray[np.float32], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
         """The windows nearest to an L2-normalised vector, best first; score is the cosine."""

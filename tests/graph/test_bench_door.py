@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from graph.bench import ingest as ingest_bench
 from graph.bench import plots, retrieval
 from graph.bench import scale as scale_bench
 from graph.bench.__main__ import app
@@ -32,7 +33,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["answers", "citations", "counting", "retrieval", "scale"])
+@pytest.mark.parametrize("name", ["answers", "citations", "counting", "ingest", "retrieval", "scale"])
 def test_every_measurement_is_listed_and_explains_itself(name: str) -> None:
     assert f" {name} " in CliRunner().invoke(app, ["--help"]).output
     done = CliRunner().invoke(app, [name, "--help"])
@@ -72,7 +73,7 @@ def test_plots_without_matplotlib_are_refused_before_anything_is_measured(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = CliRunner().invoke(app, ["retrieval", "--data", str(data), "--out", str(tmp_path / "plots")])
     assert isinstance(done.exception, ConfigurationError)
-    assert str(done.exception) == "plots need matplotlib: uv sync --group dev, or leave out --out"
+    assert str(done.exception) == "plots need matplotlib: pip install 'docmind[bench]', or leave out --out"
     assert not (tmp_path / "plots").exists()
 
 
@@ -88,3 +89,20 @@ def test_scale_grows_to_the_sizes_given(monkeypatch: pytest.MonkeyPatch) -> None
     done = CliRunner().invoke(app, ["scale", "--sizes", "800", "--sizes", "400", "--queries", "3"])
     assert asked == [(([400, 800],), {"queries": 3})]
     assert json.loads(done.stdout.splitlines()[-1]) == {"800": 1}
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_ingestion_is_shown_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"seconds": 2.0, "processor_seconds": 1.0}
+    figures = {"cold": {"docmind": row, "bare_embedder": row}, "warm": {"first": row, "unchanged": row}}
+    asked: list[object] = []
+
+    def run(*given: object, **named: object) -> object:
+        asked.append((given[1], named))
+        return figures
+
+    monkeypatch.setattr(ingest_bench, "run", run)
+    done = CliRunner().invoke(app, ["ingest", "--data", "sets", "--out", str(tmp_path), "--rounds", "2"])
+    assert asked == [(Path("sets"), {"rounds": 2})]
+    assert json.loads(done.stdout.splitlines()[-1]) == figures
+    assert [file.name for file in sorted(tmp_path.glob("*.png"))] == ["ingest_cold.png", "ingest_warm.png"]

@@ -18,6 +18,7 @@ from graph.build import build
 from graph.policy import AGENTS
 from infra.errors import QuestionError
 from infra.settings import SupervisorMode
+from infra.text.blocks import find_blocks
 from tests.graph.desk import TEXTS, SmallDesk, SmallSearch
 
 MODES: tuple[SupervisorMode, ...] = ("policy", "llm")
@@ -115,6 +116,18 @@ async def test_what_the_documents_do_not_hold_is_said_and_nothing_is_cited() -> 
     assert answer["abstained"]
     assert answer["citations"] == []
     assert answer["answer"].startswith("I could not find an answer to this in your documents.")
+
+
+async def test_from_what_was_found_for_a_part_without_an_answer_nothing_is_claimed() -> None:
+    question = "When did Ann Miller open the bakery, and which old submarine crossed the wide Pacific underwater?"
+    desk = SmallDesk(SmallSearch(TEXTS | {"sub.txt": "An old submarine of the navy rusts in the port."}))
+    histories = Histories()
+    answer = await ask(build(desk), question, {"callbacks": [histories]})
+    prompts = [str(message.content) for history in histories.sent for message in history]
+    shown = {source.attrs["doc"] for prompt in prompts for source in find_blocks(prompt, "source")}
+    assert shown == {"ann.txt", "cat.txt"}
+    assert [c["doc"] for c in answer["citations"]] == ["ann.txt"]
+    assert "Not answered: " in answer["answer"]
 
 
 async def test_a_greeting_needs_no_documents() -> None:

@@ -25,9 +25,11 @@ class PlainVectors:
     def upsert(self, windows: Sequence[Window]) -> None:
         self._windows |= {window.id: window for window in windows}
 
-    def delete_documents(self, document_ids: Sequence[str]) -> None:
-        gone = set(document_ids)
-        self._windows = {one: window for one, window in self._windows.items() if window.document_id not in gone}
+    def delete_documents(self, document_ids: Sequence[str], keep: Sequence[str] = ()) -> None:
+        gone, kept = set(document_ids), set(keep)
+        self._windows = {
+            one: window for one, window in self._windows.items() if window.document_id not in gone or one in kept
+        }
 
     def dense(self, vector: NDArray[np.float32], limit: int, scopes: Sequence[str] | None) -> list[Hit]:
         return self._best({w.id: float(w.dense @ vector) for w in self._windows.values()}, limit, scopes)

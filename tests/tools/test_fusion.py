@@ -22,7 +22,7 @@ def test_nothing_found_gives_nothing():
 
 def test_scores_are_standard_scores_added_with_a_share_of_the_document_best():
     found = fuse(hits(("a.1.1", 3.0), ("b.1.1", 1.0)), [], limit=200)
-    assert found == [Scored("a.1", "a", 0.65, "a.1.1"), Scored("b.1", "b", -0.65, "b.1.1")]
+    assert found == [Scored("a.1", "a", 0.575, "a.1.1"), Scored("b.1", "b", -0.575, "b.1.1")]
 
 
 def test_a_passage_has_the_score_of_its_best_window():
@@ -54,6 +54,11 @@ def test_in_a_full_word_list_a_missing_window_has_the_least_score_not_zero():
 def test_a_better_document_lifts_its_other_passages():
     dense = hits(("a.1.1", 0.9), ("a.2.1", 0.3), ("b.1.1", 0.3))
     assert order(fuse(dense, [], limit=200)) == ["a.1", "a.2", "b.1"]
+
+
+def test_only_the_best_come_when_a_number_is_wanted():
+    dense = hits(*((f"a.{n}.1", n / 10) for n in range(9)))
+    assert fuse(dense, [], limit=200, most=3) == fuse(dense, [], limit=200)[:3]
 
 
 def test_equal_scores_are_ordered_by_id():

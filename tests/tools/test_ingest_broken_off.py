@@ -1,11 +1,19 @@
 """An ingestion that is broken off: what was stored stays, the rest is made good by the next run."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from infra.errors import StoreError
 from infra.settings import IngestSettings, load_settings
 from infra.store.index import Index
+from infra.store.library import Library
 from infra.store.vectors import EdgeVectors
 from tests.tools.files import write
 from tests.tools.library_state import fresh_state, state_of
@@ -69,3 +77,52 @@ def test_a_kill_while_vectors_are_written_is_repaired(
     with Index.open(options, WordEmbedder()) as index:
         assert run(index, docs).unchanged == len(TEXTS)
         assert state_of(index, WordEmbedder()) == fresh_state(data_dir / "fresh", WordEmbedder(), [docs])
+
+
+class WaitingEmbedder(WordEmbedder):
+    """Embeds the first document at once, and each other one when a document was stored."""
+
+    def __init__(self, stored: Event) -> None:
+        self.stored = stored
+        self.in_time: list[bool] = []
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.in_time.append(not self.in_time or self.stored.wait(10))
+        return super().embed(texts)
+
+
+def test_documents_are_stored_while_the_next_ones_are_embedded(
+    data_dir: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_work, "GROUP_WINDOWS", 1)
+    stored, change = Event(), Index.change
+
+    def told(*given: Any) -> None:
+        change(*given)
+        stored.set()
+
+    with Index.open(load_settings(data_dir=data_dir), WordEmbedder()) as index:
+        monkeypatch.setattr(Index, "change", told)
+        embedder = WaitingEmbedder(stored)
+        assert ingest(index, embedder, [docs], settings=SETTINGS).added == len(TEXTS)
+    assert embedder.in_time == [True] * len(TEXTS)
+
+
+def test_a_library_that_cannot_be_written_ends_the_work_and_threads_take_their_usual_turns(
+    data_dir: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = sys.getswitchinterval()
+    turns: list[float] = []
+
+    def full(*_: object) -> None:
+        turns.append(sys.getswitchinterval())
+        raise StoreError("the disk is full")
+
+    with Index.open(load_settings(data_dir=data_dir), WordEmbedder()) as index:
+        with monkeypatch.context() as patch:
+            patch.setattr(Library, "change", full)
+            with pytest.raises(StoreError, match="the disk is full"):
+                run(index, docs)
+        assert turns == [pytest.approx(ingest_work.TURN_SECONDS)]
+        assert sys.getswitchinterval() == usual
+        assert run(index, docs).added == len(TEXTS)

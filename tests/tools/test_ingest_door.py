@@ -1,5 +1,6 @@
 """``python -m tools.ingest``: what it prints, where, and how it ends."""
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from infra.settings import load_settings
@@ -16,6 +18,7 @@ from infra.store.embeddings import open_minilm
 from infra.store.index import Index
 from tests.tools.words import WordEmbedder
 from tools import ingest as door
+from tools import ingest_report
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ("added", "changed", "moved", "removed", "unchanged", "chunks", "embedded")
@@ -50,6 +53,22 @@ def test_the_report_is_one_json_object_on_stdout_and_failures_are_lines_on_stder
     assert failure["path"] == str(docs / "b.pdf")
     assert failure["error"].startswith("the PDF is broken")
     assert f"not read: {docs / 'b.pdf'}: the PDF is broken" in result.stderr
+
+
+def test_no_name_of_a_file_acts_on_a_terminal(docs: Path) -> None:
+    (docs / "x\n\x1b[2J\u202e.pdf").write_bytes(b"%PDF-")
+    assert f"not read: {docs}/x [2J.pdf: the PDF is broken" in call(docs).stderr
+    missing = call(docs / "none\x1b[2J\nnot read: x")
+    assert [c for c in missing.stderr if c != "\n" and not c.isprintable()] == []
+
+
+def test_a_name_full_of_markup_is_shown_as_it_is(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=200)
+    monkeypatch.setattr(ingest_report, "Console", lambda **_: console)
+    with ingest_report.progress_bar() as tell:
+        tell(ingest_report.Progress(str(docs / "a[red]\x1b]0;x[bold].txt"), 0, 1))
+    assert "a[red] ]0;x[bold].txt" in shown.getvalue()
 
 
 def test_people_get_one_line(docs: Path) -> None:
@@ -127,7 +146,7 @@ def test_an_interruption_ends_with_130_and_says_how_to_go_on(docs: Path, monkeyp
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(door, "ingest", interrupt)
+    monkeypatch.setattr(door, "bring_up_to_date", interrupt)
     result = call(docs)
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr == "docmind: interrupted; what was read so far is kept, run the same again to go on\n"
@@ -160,6 +179,8 @@ def test_watching_keeps_in_step_until_it_is_interrupted_and_ends_well(docs: Path
         out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, b"")
     lines = errors.decode().splitlines()
+    broken = [line for line in lines if line.startswith("not read: ")]
+    assert len(broken) == 1
     assert [line for line in lines if line.startswith("docmind: ")] == [
         f"docmind: watching {docs}; Ctrl-C ends it",
         "docmind: no longer watching; what was read so far is kept",

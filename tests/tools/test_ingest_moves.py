@@ -14,8 +14,9 @@ from infra.store.index import Index
 from tests.tools.files import write
 from tests.tools.library_state import fresh_state, state_of
 from tests.tools.words import WordEmbedder
+from tools.extracted import Extracted
 from tools.ingest import ingest
-from tools.ingest_report import IngestReport
+from tools.reading import Reading
 
 BOUNDS = IngestSettings()
 TITLED = "# Caches\n\nA cache keeps what was read.\n\n## Kinds\n\nExact and semantic ones.\n"
@@ -61,12 +62,9 @@ class Counts(NamedTuple):
     embedded: int = 0
 
 
-def counts(report: IngestReport) -> Counts:
-    return Counts(*(getattr(report, name) for name in Counts._fields))
-
-
 def run(index: Index, embedder: CountingEmbedder, *paths: Path, prune: bool = False) -> Counts:
-    return counts(ingest(index, embedder, paths, settings=BOUNDS, prune=prune))
+    report = ingest(index, embedder, paths, settings=BOUNDS, prune=prune)
+    return Counts(*(getattr(report, name) for name in Counts._fields))
 
 
 def move_a_file(docs: Path) -> None:
@@ -275,3 +273,26 @@ def test_passages_of_the_same_words_in_one_document_are_each_there(
     assert run(index, embedder, docs / "twice.md") == Counts(added=1, embedded=2)
     found = index.passages([hit.chunk_id for hit in index.sparse(["word"], 9)])
     assert len({passage.id for passage in found}) == index.counts().windows == 3
+
+
+def test_a_file_that_was_another_one_while_it_was_read_is_read_again(
+    index: Index, embedder: CountingEmbedder, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = docs / "notes" / "deep" / "plain.txt", Reading.read
+    before = path.read_text()
+
+    def read_amid_edits(reading: Reading, at: Path, size: int) -> Extracted:
+        if at != path:
+            return read(reading, at, size)
+        write(path, "Other words for a moment.\n", age=70)
+        try:
+            return read(reading, at, size)
+        finally:
+            write(path, "And others.\n", age=80)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reading, "read", read_amid_edits)
+        ingest(index, embedder, [docs], settings=BOUNDS)
+    write(path, before, age=90)
+    assert ingest(index, embedder, [docs], settings=BOUNDS).changed == 1
+    assert index.text_named("notes/deep/plain.txt") == before

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import ConfigurationError
+from tools import ingest_scan
 from tools.ingest_scan import UNTRUSTED, Failure, Found, given_paths, scan
 
 
@@ -93,6 +94,33 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path: Path, monkeypatch:
     found = scan([tmp_path])
     assert [Path(file.path).name for file in found.files] == ["b.txt"]
     assert found.failed == (Failure(str(tmp_path / "a"), "the folder cannot be listed: Permission denied"),)
+
+
+@pytest.mark.parametrize("reader", ["scandir", "stat"])
+def test_a_given_path_that_fails_just_now_is_an_error_and_nothing_is_thought_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    given = [tmp_path] if reader == "scandir" else [old(tmp_path / "a.txt")]
+    monkeypatch.setattr(ingest_scan, "given_paths", lambda paths: [str(path) for path in paths])
+
+    def fail(_: str) -> object:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(os, reader, fail)
+    monkeypatch.setattr(os.path, "isdir", lambda path: path == str(tmp_path))
+    with pytest.raises(ConfigurationError, match="cannot be looked at: Stale file handle; nothing was changed"):
+        scan(given)
+
+
+def test_a_link_to_what_is_passed_over_is_reported(tmp_path: Path) -> None:
+    old(tmp_path / "..2026" / "a.txt")
+    (tmp_path / "a.txt").symlink_to(tmp_path / "..2026" / "a.txt")
+    assert scan([tmp_path]).failed == (
+        Failure(
+            str(tmp_path / "a.txt"),
+            f"the link leads to {tmp_path}/..2026/a.txt, which is passed over; give that to have it read",
+        ),
+    )
 
 
 def test_what_is_given_must_be_there(tmp_path: Path) -> None:

@@ -94,9 +94,13 @@ def test_an_update_that_fails_is_said_and_the_next_one_goes_on(docs: Path) -> No
         pending.note_all()
         return NOTHING
 
-    updates, lines = run(pending, StoreLocked("process 7 is ingesting"), again, StoreError("the disk is full"))
+    faults = (StoreLocked("process 7 is ingesting"), again, StoreError("the disk is full"))
+    updates, lines = run(pending, *faults)
     assert len(updates.asked) == 3
     assert lines == ["process 7 is ingesting", "the disk is full"]
+    failing = Pending([str(docs)])
+    failing.note_all()
+    assert run(failing, OSError(5, "Input/output error"))[1] == ["[Errno 5] Input/output error"]
 
 
 def test_a_file_that_cannot_be_read_is_said_once_until_it_could_be(docs: Path) -> None:

@@ -3,7 +3,17 @@
 from tests.tools.ranked import names, ranked, stored
 from tools.filters import limits_of
 from tools.fusion import Scored
-from tools.ranking import COVERAGE_BONUS, DATE_BONUS, NEIGHBOUR_BONUS, Asked, lifted, rank, united
+from tools.ranking import (
+    COVERAGE_BONUS,
+    DATE_BONUS,
+    HEADING_BONUS,
+    NEIGHBOUR_BONUS,
+    Asked,
+    heading_terms,
+    lifted,
+    rank,
+    united,
+)
 
 WEIGHTS = {"boiler": 3.0, "leak": 1.0}
 
@@ -34,6 +44,23 @@ def test_a_header_with_a_date_of_the_question_lifts_a_passage():
     dates = limits_of("What was said on 2026-05-06?").dates
     found = rank([scored("a.1", 1.5), scored("b.1", 1.0)], passages, Asked({}, dates))
     assert [(item.passage.id, item.score) for item in found] == [("b.1", 1.0 + DATE_BONUS), ("a.1", 1.5)]
+
+
+def test_a_heading_lifts_a_passage_by_the_share_of_it_that_the_question_says():
+    passages = {
+        p.id: p for p in [stored("a.1"), stored("b.1", section="Boilers > Leaks"), stored("c.1", section="Leaks")]
+    }
+    passages["d.1"] = stored("d.1", section="Boiler prices")
+    assert heading_terms(passages.values()) == ["boiler", "leak", "price"]
+    idf = {"boiler": 3.0, "leak": 1.0, "price": 3.0}
+    found = rank([scored(name, 1.0) for name in passages], passages, Asked(WEIGHTS, (), idf))
+    assert [(item.passage.id, item.score) for item in found] == [
+        ("b.1", 1 + HEADING_BONUS),
+        ("c.1", 1 + HEADING_BONUS),
+        ("d.1", 1 + HEADING_BONUS / 2),
+        ("a.1", 1.0),
+    ]
+    assert [item.coverage for item in found] == [0.0] * 4
 
 
 def test_what_is_no_longer_stored_is_left_out():

@@ -50,6 +50,20 @@ def test_hits_are_printed_as_json_with_exact_places(notes: Path):
     }
 
 
+def test_nothing_in_a_document_or_its_name_acts_on_a_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "bad\n\x1b]0;title\x07\u202e"
+    folder.mkdir()
+    (folder / "a\x1b[2J.txt").write_text("if boiler:\n\tleak\x1b[31m \u202eed\n", encoding="utf-8")
+    (folder / "b\x1b[2J.pdf").write_bytes(b"%PDF-")
+    found, missing = run("--docs", folder, "boiler"), run("--docs", folder / "none", "boiler")
+    assert (found.exit_code, missing.exit_code) == (0, 2)
+    shown = found.output + missing.output
+    assert [c for c in shown if c not in "\n\t" and not c.isprintable()] == []
+    assert "a [2J.txt (0-" in found.stdout
+    assert "if boiler:\n\tleak [31m ed\n" in found.stdout
+    assert f"not read: {tmp_path}/bad ]0;title /b [2J.pdf: the PDF is broken" in found.stderr
+
+
 def test_what_was_ingested_is_searched_again_without_naming_it(notes: Path):
     run("--docs", notes, "boiler")
     done = run("--json", "garden roses")

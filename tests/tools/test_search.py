@@ -16,10 +16,11 @@ from tests.loopback import Answered, Asked, serving
 from tests.tools.words import WordEmbedder
 from tools import search
 from tools.evidence import Signal
+from tools.ranking import HEADING_BONUS
 from tools.search import Retriever, open_retriever
 
 
-def entry(path: str, passages: Sequence[str], header: str) -> Entry:
+def entry(path: str, passages: Sequence[str], header: str, section: str = "") -> Entry:
     text = "\n\n".join(passages)
     document = Document(scope_id(path), path.rsplit("/", 1)[0], path, digest_of(text), len(text), 0, "1", path, text)
     chunks: list[Chunk] = []
@@ -27,7 +28,9 @@ def entry(path: str, passages: Sequence[str], header: str) -> Entry:
     start = 0
     for ordinal, passage in enumerate(passages):
         end = start + len(passage)
-        chunk = Chunk(digest_of(path, str(ordinal)), document.id, ordinal, start, end, header, digest_of(passage))
+        chunk = Chunk(
+            digest_of(path, str(ordinal)), document.id, ordinal, start, end, header, digest_of(passage), section
+        )
         window = str(uuid.UUID(chunk.id))
         chunks.append(chunk)
         spans.append(Span(window, chunk.id, start, end, digest_of(embedded_text(header, passage))))
@@ -136,6 +139,16 @@ def test_nothing_stored_gives_an_empty_finding(data_dir: Path):
     with Index.open(load_settings(data_dir=data_dir), WordEmbedder()) as empty:
         finding = Retriever(empty, WordEmbedder(), load_settings().retrieval).search("boiler")
     assert (finding.passages, finding.signal) == ([], Signal(0.0, likely=False, probability=0.0))
+
+
+def test_a_heading_that_the_question_names_lifts_its_passage(index: Index, retriever: Retriever):
+    def score(section: str) -> float:
+        index.change([entry("/notes/pump.txt", ["Press red to begin."], "Pump | First steps", section)])
+        passages = retriever.search("What are the first steps of the pump?", k=50).passages
+        return next(p.score for p in passages if p.doc == "notes/pump.txt")
+
+    assert score("First steps") == pytest.approx(score("") + HEADING_BONUS)
+    assert score("") < score("First steps > Repairs") < score("First steps")
 
 
 def test_a_very_long_query_is_searched_by_its_first_terms(retriever: Retriever):

@@ -6,5 +6,5 @@ source code) keeps its text unchanged but for the newlines, so that a quote stan
 Everything else is written out plainly. A file without text counts as unreadable: nothing in it could be quoted.
 """
 
-READER_VERSION = "read-3"
+READER_VERSION = "read-4"
 """Raised when any reader gives another text or other sections, so that documents read before are read again."""

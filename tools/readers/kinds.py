@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import PurePath
 
 from infra.errors import DocumentError
-from tools.extracted import Extracted, Span
+from tools.extracted import Extracted, Section, Span
 from tools.readers import archive
 from tools.readers.source import Source
 
@@ -20,6 +20,8 @@ SNIFFED_BYTES = 4_096
 REASON_CHARS = 300
 MAX_SECTIONS = 100_000
 MAX_UNITS = 400_000
+HEADING_CHARS = 300
+"""Of a heading or title; nobody reads more of one, and headers and citations show less."""
 
 GRAMMARS = {
     **dict.fromkeys((".py", ".pyi"), "tree_sitter_python:language"),
@@ -65,7 +67,7 @@ _READERS = {
     "table": ("table", "tables:read_table"),
     "html": ("HTML", "web:read_html"),
     "pdf": ("PDF", "pdf:read_pdf"),
-    "docx": ("DOCX", "office:read_docx"),
+    "docx": ("DOCX", "word:read_docx"),
     "pptx": ("PPTX", "office:read_pptx"),
     "sheets": ("workbook", "sheets:read_sheets"),
     "epub": ("EPUB", "epub:read_epub"),
@@ -141,20 +143,31 @@ def _read(kind: str, source: Source) -> Extracted:
     extracted: Extracted = getattr(import_module(f"tools.readers.{module}"), function)(source)
     if not extracted.text.strip():
         raise DocumentError("there is no text in it")
-    return _bounded(extracted)
+    return _bounded(extracted, source.max_bytes)
 
 
-def _bounded(extracted: Extracted) -> Extracted:
-    """The same with no more parts than memory can bear: where a section has too many units, neighbours are joined."""
+def _bounded(extracted: Extracted, max_bytes: int) -> Extracted:
+    """The same with no more of anything than memory can bear.
+
+    Where a section has too many units, neighbours are joined. Titles and headings are cut, as a heading is told with
+    each of its sections.
+    """
+    if len(extracted.text) > max_bytes:
+        raise DocumentError(
+            f"it holds {len(extracted.text) / 1e6:,.1f} million characters, as many are read as a file may have bytes; "
+            "DOCMIND_INGEST__MAX_FILE_MB decides"
+        )
     if len(extracted.sections) > MAX_SECTIONS:
         raise DocumentError(
             f"it has {len(extracted.sections):,} sections, at most {MAX_SECTIONS:,} are read: divide it"
         )
-    sections = [
-        replace(section, units=tuple(_joined(section.units))) if len(section.units) > MAX_UNITS else section
-        for section in extracted.sections
-    ]
-    return replace(extracted, sections=tuple(sections))
+    sections = tuple(map(_bounded_section, extracted.sections))
+    return replace(extracted, title=extracted.title[:HEADING_CHARS], sections=sections)
+
+
+def _bounded_section(section: Section) -> Section:
+    units = tuple(_joined(section.units)) if len(section.units) > MAX_UNITS else section.units
+    return replace(section, headings=tuple(words[:HEADING_CHARS] for words in section.headings), units=units)
 
 
 def _joined(units: tuple[Span, ...]) -> Iterator[Span]:

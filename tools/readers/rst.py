@@ -4,7 +4,10 @@ Docutils may include no file, fetch nothing and run nothing here, and complains 
 (Sphinx has many) are text like any other.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Any, cast
 
 from docutils import core, nodes
@@ -14,6 +17,7 @@ from tools.readers.plain import Heading, divided
 from tools.readers.source import Source
 
 _SILENT = 5
+_TAB_WIDTH = 8
 _SETTINGS: dict[str, Any] = {
     "_disable_config": True,
     "doctitle_xform": False,
@@ -23,6 +27,7 @@ _SETTINGS: dict[str, Any] = {
     "raw_enabled": False,
     "report_level": _SILENT,
     "syntax_highlight": "none",
+    "tab_width": _TAB_WIDTH,
     "warning_stream": False,
 }
 
@@ -46,23 +51,24 @@ def _titles(document: nodes.document) -> Iterator[tuple[int, str, str]]:
         stack += [(level + 1, child) for child in reversed(node.children) if isinstance(child, nodes.section)]
 
 
-def _located(text: str, titles: Iterator[tuple[int, str, str]]) -> Iterator[Heading]:
+def _located(text: str, titles: Iterable[tuple[int, str, str]]) -> Iterator[Heading]:
     """Each title where it stands in the text: at the next such line that is underlined, with what is drawn above it."""
     lines = text.split("\n")
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line) + 1)
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for number in range(len(lines) - 1):
+        if _is_drawn(lines[number + 1]):
+            # docutils has no tabs in its titles
+            places[lines[number].expandtabs(_TAB_WIDTH).strip()].append(number)
     at = 0
     for level, words, written in titles:
-        found = next((n for n in range(at, len(lines) - 1) if _is_title(lines, n, written)), None)
-        if found is not None:
+        same = places[written]
+        following = bisect_left(same, at)
+        if following < len(same):
+            found = same[following]
             first = found - 1 if found > at and _is_drawn(lines[found - 1]) else found
             at = found + 2
             yield level, words, starts[first], min(starts[at], len(text))
-
-
-def _is_title(lines: list[str], number: int, written: str) -> bool:
-    return lines[number].strip() == written and _is_drawn(lines[number + 1])
 
 
 def _is_drawn(line: str) -> bool:

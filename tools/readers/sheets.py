@@ -16,6 +16,9 @@ from tools.extracted import Extracted, clean, column_names
 from tools.readers.outline import Outline
 from tools.readers.source import Source
 
+WHOLE = 1e16
+"""Whole numbers below this one are written out, as numbers of parcels and accounts are."""
+
 
 def read_sheets(source: Source) -> Extracted:
     """Read a workbook; a row of one cell above the first wider row is text, and that row names the columns.
@@ -70,7 +73,7 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - whatever a cell can hold
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, float):
-        return f"{value:.15g}"
+        return f"{value:.0f}" if value.is_integer() and abs(value) < WHOLE else f"{value:.15g}"
     if isinstance(value, datetime) and value.time() == time():
         return value.date().isoformat()
     if isinstance(value, date | datetime | time):

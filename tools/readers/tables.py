@@ -2,27 +2,25 @@
 
 import csv
 import io
+import sys
 from collections.abc import Iterator
 
-from infra.errors import DocumentError
 from tools.extracted import Extracted, Section, Span, column_names
 from tools.readers.source import Source
 
 DELIMITERS = ",;\t|"
 
+csv.field_size_limit(sys.maxsize)  # cells may hold whole texts, and how long a file may be is bounded elsewhere
+
 
 def read_table(source: Source) -> Extracted:
-    """Read a table whose first row names the columns.
-
-    Raises:
-        DocumentError: its rows cannot be told apart.
-    """
+    """Read a table whose first row names the columns; it is a row all the same, as it may be one of the data."""
     text = source.text()
     first = text.lstrip().split("\n", 1)[0]
     rows = _rows(text, max(DELIMITERS, key=first.count))
     header, cells = next(rows, ((0, len(text)), list[str]()))
     columns = column_names(cells)
-    spans = tuple(span for span, _ in rows) or (header,)
+    spans = (header, *(span for span, _ in rows))
     return Extracted(text, "", (Section(spans[0][0], spans[-1][1], columns=columns, units=spans),))
 
 
@@ -37,12 +35,9 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[Span, list[str]]]:
             yield line
 
     at = 0
-    try:
-        for row in csv.reader(feed(), delimiter=delimiter):
-            raw = "".join(taken)
-            taken.clear()
-            if any(cell.strip() for cell in row):
-                yield (at, at + len(raw.rstrip("\n"))), row
-            at += len(raw)
-    except csv.Error as error:
-        raise DocumentError(f"the table is damaged: {error}") from error
+    for row in csv.reader(feed(), delimiter=delimiter):
+        raw = "".join(taken)
+        taken.clear()
+        if any(cell.strip() for cell in row):
+            yield (at, at + len(raw.rstrip("\n"))), row
+        at += len(raw)

@@ -14,6 +14,9 @@ from tools.extracted import Extracted, clean
 from tools.readers.outline import Outline
 from tools.readers.source import BOMS, Source, decode
 
+DECLARED_BYTES = 8_192
+"""Where a page may declare its encoding (HTML says: in the first 1,024 bytes)."""
+
 _GONE = frozenset("script style noscript template svg iframe object canvas nav head button select".split())  # noqa: SIM905
 _BLOCKS = frozenset(
     """
@@ -29,7 +32,7 @@ _HEADING_TAG = re.compile(r"h([1-6])$")
 def read_html(source: Source) -> Extracted:
     """Read an HTML file; its encoding is taken from the file itself."""
     outline = Outline()
-    title = add_html(outline, _decoded(source.path.read_bytes()))
+    title = add_html(outline, _decoded(source.data()))
     return outline.extracted(title, source.name)
 
 
@@ -45,7 +48,12 @@ def add_html(outline: Outline, page: str | bytes) -> str:
 
 
 def _decoded(data: bytes) -> str:
-    declared = None if data.startswith(BOMS) else EncodingDetector.find_declared_encoding(data, is_html=True)
+    head = data[:DECLARED_BYTES]
+    declared = (
+        None
+        if data.startswith(BOMS)
+        else EncodingDetector.find_declared_encoding(head, is_html=True, search_entire_document=True)
+    )
     try:
         return data.decode(declared) if declared else decode(data)
     except (LookupError, UnicodeDecodeError):

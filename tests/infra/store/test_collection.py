@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.errors import StoreError
 from infra.settings import Settings, load_settings
 from infra.store.index import Index, tenant_folder
 from infra.store.records import Window
@@ -79,6 +80,25 @@ def test_a_kill_leaves_the_old_vectors_whole_and_the_next_opening_goes_on(
     done_before = 3 * after if step != "close" else 6
     assert len(set(upserted)) == 6 - done_before
     assert folders(options) == [""]
+
+
+def test_old_vectors_that_cannot_be_dropped_keep_nobody_from_the_new_ones(options: Settings) -> None:
+    (tenant_folder(options) / "vectors-of-somebody").write_text("a file")
+    embedder = CountingEmbedder("second")
+    with Index.open(options, embedder) as index:
+        assert len(index.dense(embedder.embed(["cat"])[0], 99)) == 36
+
+
+def test_a_folder_that_cannot_be_switched_to_is_one_line(options: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", full)
+        with pytest.raises(StoreError, match=r"^cannot write .*default: No space left on device; set DOCMIND_DATA_DIR"):
+            Index.open(options, CountingEmbedder("second"))
+    with Index.open(options, CountingEmbedder("second")) as index:
+        assert index.library.outbox() == {}
 
 
 def test_going_back_to_the_old_model_after_a_kill_finds_what_changed_meanwhile(

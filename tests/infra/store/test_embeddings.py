@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from infra.errors import ConfigurationError, StoreError
 from infra.store import embeddings_convert
-from infra.store.embeddings import MAX_TOKENS, TokenEmbedder, open_minilm
+from infra.store.embeddings import MAX_TOKENS, MiniLM, TokenEmbedder, open_minilm
 from infra.store.embeddings_convert import MODEL_FOLDER, PACKAGE, prepare_minilm, read_safetensors
 from tests.infra.store.reference import Reference
 
@@ -100,6 +100,27 @@ def test_threads_get_the_same_vectors(minilm: TokenEmbedder) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(minilm.embed, [TEXTS] * 8))
     assert max(np.abs(one - found[0]).max() for one in found) < 1e-6
+
+
+def test_many_texts_get_the_vectors_they_get_alone_on_any_number_of_cores(
+    model_home: Path, minilm: TokenEmbedder
+) -> None:
+    texts = [f"{word} number {n} " + "and so on " * (n % 40) for n in range(60) for word in ("cat", "rate")]
+    alone = np.array([minilm.embed_queries([text])[0] for text in texts])
+    for threads in (1, 3):
+        many = open_minilm(model_home, threads=threads)
+        assert np.abs(many.embed(texts) - alone).max() < 1e-5
+        assert [len(rows) for rows in many.embed_tokens(texts)] == [len(rows) for rows in minilm.embed_tokens(texts)]
+
+
+def test_texts_and_questions_load_the_model_once_each_when_they_come(model_home: Path) -> None:
+    found = MiniLM(prepare_minilm(model_home), threads=2)
+    assert list(found._sessions) == []
+    found.embed_queries(TEXTS)
+    assert list(found._sessions) == [2]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(found.embed, [TEXTS] * 4))
+    assert list(found._sessions) == [2, 1]
 
 
 def test_the_model_is_made_once_and_made_again_when_damaged(model_home: Path) -> None:

@@ -182,10 +182,11 @@ def test_a_model_that_changed_is_a_new_index_by_itself(data_dir: Path):
             embedder.close()  # pyright: ignore[reportAttributeAccessIssue] - a server's
 
 
-def test_a_server_that_is_down_is_remembered_until_a_text_must_be_embedded(data_dir: Path):
-    with opened(Vllm("one"), data_dir, model="one") as (embedder, loopback):
+@pytest.mark.parametrize("named", ["one", ""])
+def test_a_server_that_is_down_is_remembered_until_a_text_must_be_embedded(data_dir: Path, named: str):
+    with opened(Vllm("one"), data_dir, model=named) as (embedder, loopback):
         known = (embedder.model_id, embedder.dimension)
-        options = settings(loopback, model="one")
+        options = settings(loopback, model=named)
     later = open_server(options, data_dir)
     assert (later.model_id, later.dimension) == known
     with pytest.raises(
@@ -206,11 +207,12 @@ def test_a_server_that_was_never_met_must_answer(data_dir: Path):
 def test_what_was_kept_and_is_damaged_is_found_out_anew(data_dir: Path):
     with opened(Vllm("one"), data_dir) as (embedder, _):
         known = embedder.model_id
-    (file,) = (data_dir / "models").glob("embedding-*.json")
-    file.write_text('{"model": "one", "dimension": -1')
+    files = list((data_dir / "models").glob("embedding-*.json"))
+    for file in files:
+        file.write_text('{"model": "one", "dimension": -1')
     with opened(Vllm("one"), data_dir) as (embedder, _):
         assert embedder.model_id == known
-    assert json.loads(file.read_text())["dimension"] == DIMENSION
+    assert [json.loads(file.read_text())["dimension"] for file in files] == [DIMENSION] * 2
 
 
 def test_token_vectors_are_not_offered(data_dir: Path):

@@ -57,6 +57,16 @@ def test_a_passage_comes_with_its_place_and_its_document(index: Index) -> None:
     index.close()
 
 
+def test_what_stands_after_a_nul_is_found_and_quoted_too(index: Index) -> None:
+    odd = entry(f"{ROOT}/odd.md", "Cats\0 purr softly.\nDogs bark.")
+    index.change([odd])
+    assert [window.text for window in index.windows([span.id for span in odd.spans])] == [
+        "Cats\0 purr softly.",
+        "Dogs bark.",
+    ]
+    assert [hit.document_id for hit in index.sparse(["purr"], 9)] == [odd.document.id]
+
+
 def test_documents_are_listed_and_named_for_the_roots_in_play(index: Index) -> None:
     index.change([CATS, DOGS])
     assert index.documents() == [

@@ -1,8 +1,11 @@
 """The index's changes are whole, and what a kill or damage leaves is repaired."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -47,8 +50,34 @@ def test_the_tables_of_another_version_are_refused(data_dir: Path) -> None:
     options = load_settings(data_dir=data_dir)
     with Index.open(options, CountingEmbedder()) as index, index.library._database.transaction() as change:
         change.execute("UPDATE meta SET number = 99 WHERE name = 'schema'")
-    with pytest.raises(StoreError, match=r"made by another version of DocMind \(schema 99, this one has 2\)"):
+    with pytest.raises(StoreError, match=r"made by another version of DocMind \(schema 99, this one has 3\)"):
         Index.open(options, CountingEmbedder())
+
+
+def test_an_index_of_a_later_version_is_left_as_it_is(data_dir: Path) -> None:
+    options = load_settings(data_dir=data_dir)
+    file = tenant_folder(options) / "library.sqlite3"
+    file.parent.mkdir(parents=True)
+    later = "CREATE TABLE meta (name, number); INSERT INTO meta VALUES ('schema', 99); CREATE TABLE windows (other);"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(later)
+        before = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        with pytest.raises(StoreError, match=r"made by another version of DocMind \(schema 99, this one has 3\)"):
+            Index.open(options, CountingEmbedder())
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == before
+
+
+@pytest.mark.parametrize("damaged", ["substr(vector, 1, 7)", "substr(vector, 1, 8)", "zeroblob(length(vector))", "x''"])
+def test_an_embedding_that_is_damaged_on_the_disk_is_computed_anew(data_dir: Path, damaged: str) -> None:
+    options = load_settings(data_dir=data_dir)
+    with Index.open(options, CountingEmbedder()) as index:
+        index.change([CATS])
+        whole = snapshot(index, CountingEmbedder())
+        with index.library._database.transaction() as change:
+            change.execute(f"UPDATE embeddings SET vector = {damaged}")
+    lose_vectors(tenant_folder(options))
+    with Index.open(options, CountingEmbedder()) as index:
+        assert snapshot(index, CountingEmbedder()) == whole
 
 
 def damage_nothing(folder: Path) -> None:
@@ -80,6 +109,30 @@ def test_vectors_are_made_anew_from_the_library(data_dir: Path, damage: Callable
     with Index.open(options, embedder) as index:
         assert snapshot(index, embedder) == expected
     assert len(list(tenant_folder(options).glob("vectors-*"))) == 1
+
+
+def test_what_stays_of_a_document_is_found_all_the_while_it_changes(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[set[str]] = []
+    changed = entry(CATS.document.path, "Cats sleep all day.\nCats hunt mice.", header="Cats")
+    with Index.open(load_settings(data_dir=data_dir), CountingEmbedder()) as index:
+        index.change([CATS])
+
+        def look() -> None:
+            found.append({passage.text for passage in index.passages([h.chunk_id for h in index.sparse(["mice"], 9)])})
+
+        for step in ("upsert", "delete_documents"):
+            real = getattr(EdgeVectors, step)
+
+            def looking(*given: Any, real: Any = real) -> None:
+                look()
+                real(*given)
+
+            monkeypatch.setattr(EdgeVectors, step, looking)
+        index.change([changed])
+        look()
+    assert found == [{"Cats hunt mice."}] * 3
 
 
 @pytest.mark.parametrize("step", ["delete_documents", "upsert"])

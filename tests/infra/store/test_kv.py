@@ -73,6 +73,17 @@ def test_the_ingestion_cache_works_on_it(tmp_path: Path) -> None:
     store.close()
 
 
+def test_what_is_damaged_is_as_good_as_forgotten(tmp_path: Path) -> None:
+    values = SqliteKeyValues(tmp_path / "kv.sqlite3")
+    values.put("a", {"n": 1})
+    values.put("b", {"n": 2})
+    with values._database.transaction() as change:
+        change.execute("UPDATE entries SET value = x'00' WHERE key = 'a'")
+    assert values.get("a") is None
+    assert values.get_all() == {"b": {"n": 2}}
+    values.close()
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"the database .*nowhere/kv.sqlite3 failed: unable to open"):
         SqliteKeyValues(tmp_path / "nowhere" / "kv.sqlite3")

@@ -14,7 +14,6 @@ from typing import Any, cast
 import pytest
 from loguru import logger
 
-from infra.errors import StoreError
 from infra.store.database import Database
 from infra.store.performance import SCHEMA, Measured, PerformanceLog, Summary
 
@@ -124,22 +123,6 @@ def test_five_readers_and_two_writers_meet_no_lock_and_lose_no_row(tmp_path: Pat
         assert all(reader.result() for reader in readers)
     found = [kept.tokens_processed or 0 for kept in PerformanceLog(path).recent(1000)]
     assert sorted(found) == sorted([*range(300), *range(300)])
-
-
-def test_a_file_that_another_is_just_opening_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    log = PerformanceLog(tmp_path / "p.sqlite3")
-    log.add(row(1))
-    log.close()
-    answers = iter([StoreError("database is locked")])
-
-    def busy(path: Path, schema: str) -> Database:
-        for error in answers:
-            raise error
-        return Database(path, schema)
-
-    monkeypatch.setattr("infra.store.performance.Database", busy)
-    monkeypatch.setattr("infra.store.performance.OPENING_WAIT_SECONDS", 0)
-    assert log.recent() == [row(1)]
 
 
 def test_several_processes_write_one_file(tmp_path: Path):

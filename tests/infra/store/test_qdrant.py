@@ -4,14 +4,17 @@ import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from qdrant_client import models
 
 from infra.errors import StoreError
 from infra.settings import QdrantSettings
-from infra.store import qdrant_faults
+from infra.store import qdrant_bounds, qdrant_faults
 from infra.store.qdrant import QdrantVectors, open_qdrant
 from infra.store.qdrant_collection import CollectionName, library_id
 from infra.store.vectors import Bm25
@@ -186,6 +189,45 @@ def test_a_server_that_is_too_slow_is_left_with_its_setting(monkeypatch: pytest.
         patience.do("search", slow)
 
 
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [({}, "its answer is longer than 10,000 bytes"), ({"content-encoding": "gzip"}, "its answer is compressed")],
+)
+async def test_an_answer_without_end_is_given_up_at_once(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], said: str
+):
+    with serving(lambda asked: Answered(b" " * 50_000, headers=headers)) as endless:
+        elsewhere = opened_without_looking(endless, monkeypatch)
+        monkeypatch.setattr(qdrant_bounds, "MAX_BYTES", 10_000)
+        with pytest.raises(StoreError, match=f"could not search: .*{said}.*; check DOCMIND_QDRANT__URL$"):
+            elsewhere.dense(towards(0), 1, None)
+        with pytest.raises(StoreError, match=f"could not search: .*{said}.*; check DOCMIND_QDRANT__URL$"):
+            await elsewhere.adense(towards(0), 1, None)
+    assert len(endless.requests) == 2
+    await elsewhere.aclose()
+
+
+async def test_an_answer_that_trickles_is_given_up_when_its_time_is_over(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+):
+    store = opened(server)
+    clock = count(step=31)
+    monkeypatch.setattr(qdrant_bounds, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    late = r"no answer in time \(not done after 30 s\); raise DOCMIND_QDRANT__TIMEOUT_SECONDS$"
+    with pytest.raises(StoreError, match=late):
+        store.dense(towards(0), 1, None)
+    with pytest.raises(StoreError, match=late):
+        await store.adense(towards(0), 1, None)
+    await store.aclose()
+
+
+def opened_without_looking(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> QdrantVectors:
+    """A store on a server that is none."""
+    with monkeypatch.context() as patch:
+        patch.setattr("infra.store.qdrant.prepare", lambda *_: None)
+        return opened(server)
+
+
 @pytest.mark.parametrize(("dimension", "problem"), [(DIMENSION + 1, "have 8 numbers, the embedding model's 9")])
 def test_a_collection_of_another_dimension_is_refused(dimension: int, problem: str):
     server = LocalQdrant()
@@ -201,6 +243,17 @@ def test_a_collection_of_somebody_else_is_refused():
     server.blocking.create_collection(str(NAME), {})
     with pytest.raises(StoreError, match="it has no vectors 'dense' and 'bm25'"):
         server.open(DIMENSION, BM25)
+
+
+def test_a_point_that_somebody_else_put_there_is_left_out():
+    server = LocalQdrant()
+    store = server.open(DIMENSION, BM25)
+    store.upsert([window(1, "a")])
+    vectors: Any = {"dense": towards(2).tolist()}
+    payloads = [{}, {"s": ["root"]}, {"c": 1, "d": "x"}]
+    points = [models.PointStruct(id=n, vector=vectors, payload=payload) for n, payload in enumerate(payloads)]
+    server.blocking.upsert(str(NAME), points)
+    assert [hit.chunk_id for hit in store.dense(towards(2), 9, None)] == ["c1"]
 
 
 def test_a_collection_that_vanished_is_named():

@@ -1,5 +1,7 @@
 """Roots, scopes and names."""
 
+import time
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +11,7 @@ from infra.store.roots import (
     outermost,
     relative,
     root_names,
+    root_of,
     scope_id,
     scopes_of,
     wanted_scopes,
@@ -35,6 +38,25 @@ def test_outermost_roots_contain_all_and_not_each_other(paths: list[str]) -> Non
     kept = outermost(paths)
     assert all(any(contains(root, path) for root in kept) for path in paths)
     assert not [(a, b) for a in kept for b in kept if a != b and contains(a, b)]
+
+
+def test_thousands_of_roots_in_play_take_no_time() -> None:
+    roots = [f"/docs/{number % 7}/note-{number}.md" for number in range(20_000)]
+    started = time.process_time()
+    assert len(outermost([*roots, "/docs/0"])) == 20_000 - 2_858 + 1
+    assert all(root_of(root, frozenset(roots)) == root for root in roots[:99])
+    assert [document_name(root, roots) for root in roots[:99]] == [f"note-{number}.md" for number in range(99)]
+    assert len(wanted_scopes(roots, roots)) == 20_000
+    assert time.process_time() - started < 3
+
+
+@given(st.lists(PATHS, min_size=1, max_size=6, unique=True))
+@settings(max_examples=50)
+def test_the_names_of_roots_tell_them_apart(roots: list[str]) -> None:
+    known = outermost(roots)
+    names = root_names(known)
+    assert len(set(names.values())) == len(known)
+    assert all(root.endswith(f"/{name}") for root, name in names.items())
 
 
 def test_one_root_in_play_gives_relative_names() -> None:

@@ -181,6 +181,13 @@ def test_windows_go_with_their_document(store: VectorStore):
     assert set(chunks(store.dense(towards(0), 9, None))) == {"c1", "c4", "c7"}
 
 
+def test_windows_that_are_to_stay_stay_when_the_others_of_their_document_go(store: VectorStore):
+    windows = [window(n, document=f"d{n % 3}") for n in range(9)]
+    store.upsert(windows)
+    store.delete_documents(["d0", "d2"], keep=[windows[n].id for n in (0, 5, 8)])
+    assert set(chunks(store.dense(towards(0), 9, None))) == {"c0", "c5", "c8", "c1", "c4", "c7"}
+
+
 def test_many_documents_go_at_once(store: VectorStore):
     store.upsert([window(n, document=f"d{n}") for n in range(1_200)])
     store.delete_documents([f"d{n}" for n in range(1_199)])

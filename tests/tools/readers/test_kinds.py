@@ -1,5 +1,6 @@
 """Which reader reads what: first bytes decide where a suffix lies; archives are looked through before."""
 
+import json
 import struct
 import zipfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from infra.errors import DocumentError
 from tests.tools.files import pdf_bytes, zip_bomb
 from tests.tools.samples import assert_well_divided, every_format, read_as, xls_bytes, zipped
 from tools.readers import archive, kinds, plain
-from tools.readers.kinds import kind_of
+from tools.readers.kinds import HEADING_CHARS, kind_of
 
 
 def test_every_format_is_read_and_divided(tmp_path: Path) -> None:
@@ -95,10 +96,29 @@ def test_a_document_of_more_parts_than_memory_can_bear_is_joined_or_refused(
 ) -> None:
     monkeypatch.setattr(kinds, "MAX_UNITS", 2)
     extracted = read_as(tmp_path, "a.csv", "n\n1\n2\n3\n4\n5\n")
-    assert [extracted.text[start:end] for start, end in extracted.sections[0].units] == ["1\n2\n3", "4\n5"]
+    assert [extracted.text[start:end] for start, end in extracted.sections[0].units] == ["n\n1\n2", "3\n4\n5"]
     monkeypatch.setattr(kinds, "MAX_SECTIONS", 1)
     with pytest.raises(DocumentError, match="it has 2 sections, at most 1 are read: divide it"):
         read_as(tmp_path, "a.md", "# a\nb\n# c\nd\n")
+
+
+def test_a_heading_without_end_is_cut_wherever_it_is_told(tmp_path: Path) -> None:
+    words = "w" * 9_000
+    for name, text in (("a.md", f"# {words}\na\n## b\nc\n"), ("a.html", f"<h1>{words}</h1>a<h2>b</h2>c")):
+        extracted = read_as(tmp_path, name, text)
+        assert words in extracted.text
+        assert extracted.title == words[:HEADING_CHARS]
+        assert [section.headings for section in extracted.sections] == [
+            (words[:HEADING_CHARS],),
+            (words[:HEADING_CHARS], "b"),
+        ]
+
+
+def test_a_file_that_becomes_much_longer_as_text_is_refused(tmp_path: Path) -> None:
+    data = json.dumps({f"long key {'k' * 70}": [{"a": {"b": 1}}] * 1_000})
+    refused = r"it holds 0\.\d million characters, as many are read as a file may have bytes; DOCMIND_INGEST__MAX_FILE"
+    with pytest.raises(DocumentError, match=refused):
+        read_as(tmp_path, "a.json", data, max_bytes=len(data))
 
 
 def test_a_message_does_not_tell_where_an_object_lies_in_memory(

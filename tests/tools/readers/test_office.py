@@ -37,6 +37,73 @@ def test_word_documents_keep_headings_lists_and_tables(tmp_path: Path) -> None:
     assert extracted.sections[2].columns == ("tool", "price")
 
 
+def word_bytes(folder: Path, body: str, notes: str = "") -> bytes:
+    """A Word document with this body, and footnotes."""
+    write_docx(folder / "made.docx")
+    names = (
+        'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
+        'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    )
+    with zipfile.ZipFile(folder / "made.docx") as archive:
+        members: dict[str, str | bytes] = {name: archive.read(name) for name in archive.namelist()}
+    members["word/document.xml"] = f"<w:document {names}><w:body>{body}</w:body></w:document>"
+    if notes:
+        members["word/footnotes.xml"] = f"<w:footnotes {names}>{notes}</w:footnotes>"
+        relation = (
+            '<Relationship Id="rId99" Target="footnotes.xml" '
+            'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"/></Relationships>'
+        )
+        related = members["word/_rels/document.xml.rels"]
+        assert isinstance(related, bytes)
+        members["word/_rels/document.xml.rels"] = related.decode().replace("</Relationships>", relation)
+    return zipped(members)
+
+
+def paragraph(text: str) -> str:
+    return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def test_nothing_a_reader_of_a_word_document_sees_is_lost(tmp_path: Path) -> None:
+    box = f"<w:txbxContent>{paragraph('In a box.')}</w:txbxContent>"
+    body = (
+        "<w:p><w:r><w:t>We </w:t></w:r><w:del><w:r><w:delText>never </w:delText></w:r></w:del>"
+        "<w:moveFrom><w:r><w:t>not </w:t></w:r></w:moveFrom><w:ins><w:r><w:t>always </w:t></w:r></w:ins>"
+        "<w:hyperlink><w:r><w:t>pay</w:t><w:tab/>"
+        "<w:t>.</w:t></w:r></w:hyperlink></w:p>"
+        f"<w:sdt><w:sdtContent>{paragraph('In a control.')}</w:sdtContent></w:sdt>"
+        f"<w:p><w:r><w:t>Around.</w:t><mc:AlternateContent><mc:Choice>{box}</mc:Choice><mc:Fallback>{box}</mc:Fallback>"
+        "</mc:AlternateContent></w:r></w:p>"
+    )
+    notes = f'<w:footnote w:id="1">{paragraph("See page 9.")}</w:footnote>'
+    extracted = read_as(tmp_path, "a.docx", word_bytes(tmp_path, body, notes))
+    assert stretches(extracted) == [
+        ((), "We always pay .\n\nIn a control.\n\nAround.\n\nIn a box."),
+        (("Footnotes",), "See page 9."),
+    ]
+
+
+def test_cells_of_word_tables_may_be_merged_hold_tables_and_lie(tmp_path: Path) -> None:
+    def cell(words: str, *properties: str) -> str:
+        return f"<w:tc><w:tcPr>{''.join(properties)}</w:tcPr>{words}</w:tc>"
+
+    wide, begins, goes_on = '<w:gridSpan w:val="999999999"/>', '<w:vMerge w:val="restart"/>', "<w:vMerge/>"
+    inner = f"<w:tbl><w:tr>{cell(paragraph('in'))}</w:tr></w:tbl>"
+    rows = (
+        (cell(paragraph("tool")), cell(paragraph("price")), cell(paragraph("x"), goes_on)),
+        (cell(paragraph("saw"), begins), cell(paragraph("12"), wide), cell(inner + paragraph("side"))),
+        (cell(paragraph(""), goes_on), cell(paragraph("13"))),
+    )
+    table = "".join(f"<w:tr>{''.join(cells)}</w:tr>" for cells in rows)
+    extracted = read_as(tmp_path, "a.docx", word_bytes(tmp_path, f"<w:tbl>{table}</w:tbl>"))
+    assert extracted.text == "tool | price | \nsaw | 12 | in side\nsaw | 13"
+
+
+def test_long_numbers_of_a_workbook_are_written_out(tmp_path: Path) -> None:
+    cells = row(1, "account", "n") + row(2, 1234567890123456, 0.1) + row(3, 1e20, -3.0)
+    text = read_as(tmp_path, "a.xlsx", xlsx_bytes({"S": cells})).text
+    assert text == "account | n\n1234567890123456 | 0.1\n1e+20 | -3"
+
+
 def test_a_slide_is_a_page_with_its_lists_tables_groups_and_notes(tmp_path: Path) -> None:
     write_pptx(tmp_path / "a.pptx")
     extracted = read_as(tmp_path, "a.pptx", (tmp_path / "a.pptx").read_bytes())

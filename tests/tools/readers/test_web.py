@@ -61,6 +61,9 @@ def test_deeply_nested_html_is_read(tmp_path: Path) -> None:
 def test_a_picture_inside_a_page_hides_nothing_of_the_text_after_it(tmp_path: Path) -> None:
     picture = "A" * 12_000_000
     extracted = read_as(
-        tmp_path, "page.html", f'<p>Before.</p><img src="data:image/png;base64,{picture}"><p>After.</p>'
+        tmp_path,
+        "page.html",
+        f'<p>Before.</p><img src="data:image/png;base64,{picture}"><p>After.</p>',
+        max_bytes=20_000_000,
     )
     assert extracted.text == "Before.\n\nAfter."
