@@ -1,0 +1,1 @@
+"""The answer cache: what was asked before, and whether its answer may be given again."""
