@@ -1,0 +1,93 @@
+"""A language's word lists, read once from the folder beside this file. Each list names its source in its first lines.
+
+Gives `lexicon`; another language is another folder with the same files.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from threading import Lock
+
+from snowballstemmer.english_stemmer import EnglishStemmer
+
+FOLDER = Path(__file__).parent / "english"
+
+_stemmer = EnglishStemmer()
+_stemmer_lock = Lock()
+
+
+@lru_cache(maxsize=1 << 14)
+def stem(word: str) -> str:
+    """Return the English Snowball stem of ``word`` (lower case); thread-safe."""
+    with _stemmer_lock:
+        return str(_stemmer.stemWord(word))  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType] - untyped
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """What is known of a language; all words in lower case."""
+
+    closed: dict[str, str]
+    """Word of a closed class to the class: bare, be, have, modal, negation, question, person, direction, ..."""
+    numbers: dict[str, tuple[str, str]]
+    """Word to its class (number or date) and its value."""
+    units: dict[str, str]
+    """Form of a unit to the unit."""
+    past: dict[str, str]
+    """Irregular past form to its base."""
+    antonyms: frozenset[tuple[str, str]]
+    """Pairs of stems, in alphabetical order."""
+    words: frozenset[str]
+    """Stems of known words."""
+    names: frozenset[str]
+    """Words written with a capital only."""
+    contractions: tuple[tuple[str, str], ...]
+    """Pattern (``^`` the whole word, ``*`` its end) and what stands for it."""
+    heads: re.Pattern[str]
+    tails: re.Pattern[str]
+    inside: re.Pattern[str]
+    deictic: re.Pattern[str]
+
+    def base(self, word: str) -> str:
+        """The stem of ``word``, of a past form that of its base."""
+        return stem(self.past.get(word, word))
+
+    def is_word(self, word: str) -> bool:
+        """Whether ``word`` is a known one that is no name."""
+        return self.base(word) in self.words and word not in self.names
+
+    def are_antonyms(self, one: str, other: str) -> bool:
+        """Whether two stems are opposites."""
+        return (min(one, other), max(one, other)) in self.antonyms
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The English lexicon (about 10 MB, read once)."""
+    frames = [(row[0], row[1]) for row in _rows("frames.tsv")]
+    return Lexicon(
+        closed={word: row[0] for row in _rows("closed.tsv") for word in row[1].split()},
+        numbers={row[1]: (row[0], row[2]) for row in _rows("numbers.tsv")},
+        units={form: row[0] for row in _rows("units.tsv") for form in row},
+        past={form: row[0] for row in _rows("irregular.tsv") for form in row[1:] if form != row[0]},
+        antonyms=frozenset((row[0], row[1]) for row in _rows("antonyms.tsv")),
+        words=frozenset(row[0] for row in _rows("words.txt")),
+        names=frozenset(row[0] for row in _rows("names.txt")),
+        contractions=tuple((row[0], row[1]) for row in _rows("contractions.tsv")),
+        heads=_any("", [pattern for place, pattern in frames if place == "head"], ""),
+        tails=_any("", [pattern for place, pattern in frames if place == "tail"], r"[\s?.!,;]*$"),
+        inside=_any("", [pattern for place, pattern in frames if place == "inside"], ""),
+        deictic=_any("", [row[0] for row in _rows("deictic.tsv")], ""),
+    )
+
+
+def _any(before: str, patterns: list[str], after: str) -> re.Pattern[str]:
+    return re.compile(f"{before}(?:{'|'.join(patterns)}){after}")
+
+
+def _rows(name: str) -> Iterator[list[str]]:
+    for line in (FOLDER / name).read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            yield line.split("\t")
