@@ -69,6 +69,11 @@ class Dependents:
         self._database = database
         self._attached: dict[str, Dependent] = {}
 
+    @property
+    def database(self) -> Database:
+        """The library's database: dependents read and write their own tables in it, and no others."""
+        return self._database
+
     def attach(self, dependent: Dependent) -> None:
         """Let ``dependent`` follow every change made by this process from now on.
 

@@ -203,6 +203,10 @@ class Index:
             self.library.change([(entry, _window_counts(entry)) for entry in entries], removed)
             self._vectors.follow()
 
+    def follow(self) -> None:
+        """Bring the vectors up to the library: what any process changed before this call is found after it."""
+        self._vectors.follow()
+
     def settle(self) -> None:
         """Put the vectors of all changes on the disk; a kill before this costs the next opening some work, no more."""
         self._vectors.settle()
