@@ -14,6 +14,9 @@ from snowballstemmer.english_stemmer import EnglishStemmer
 
 FOLDER = Path(__file__).parent / "english"
 
+_SHORTEST_FIXED = 4
+_ONE_BLANK = re.compile(r" (?![*+?\]])")
+
 _stemmer = EnglishStemmer()
 _stemmer_lock = Lock()
 
@@ -45,10 +48,15 @@ class Lexicon:
     """Words written with a capital only."""
     contractions: tuple[tuple[str, str], ...]
     """Pattern (``^`` the whole word, ``*`` its end) and what stands for it."""
+    phrases: dict[tuple[str, ...], str]
+    """Question phrase, word by word, to the question word it stands for."""
     heads: re.Pattern[str]
     tails: re.Pattern[str]
     inside: re.Pattern[str]
     deictic: re.Pattern[str]
+
+    fixed: tuple[str, ...]
+    """Words of four letters or more that are never exchanged: closed classes, numbers, dates, units."""
 
     def base(self, word: str) -> str:
         """The stem of ``word``, of a past form that of its base."""
@@ -67,24 +75,31 @@ class Lexicon:
 def lexicon() -> Lexicon:
     """The English lexicon (about 10 MB, read once)."""
     frames = [(row[0], row[1]) for row in _rows("frames.tsv")]
+    closed = {word: row[0] for row in _rows("closed.tsv") for word in row[1].split()}
+    numbers = {row[1]: (row[0], row[2]) for row in _rows("numbers.tsv")}
+    units = {form: row[0] for row in _rows("units.tsv") for form in row}
     return Lexicon(
-        closed={word: row[0] for row in _rows("closed.tsv") for word in row[1].split()},
-        numbers={row[1]: (row[0], row[2]) for row in _rows("numbers.tsv")},
-        units={form: row[0] for row in _rows("units.tsv") for form in row},
+        closed=closed,
+        numbers=numbers,
+        units=units,
+        fixed=tuple(word for word in (*closed, *numbers, *units) if len(word) >= _SHORTEST_FIXED),
         past={form: row[0] for row in _rows("irregular.tsv") for form in row[1:] if form != row[0]},
         antonyms=frozenset((row[0], row[1]) for row in _rows("antonyms.tsv")),
         words=frozenset(row[0] for row in _rows("words.txt")),
         names=frozenset(row[0] for row in _rows("names.txt")),
         contractions=tuple((row[0], row[1]) for row in _rows("contractions.tsv")),
-        heads=_any("", [pattern for place, pattern in frames if place == "head"], ""),
-        tails=_any("", [pattern for place, pattern in frames if place == "tail"], r"[\s?.!,;]*$"),
-        inside=_any("", [pattern for place, pattern in frames if place == "inside"], ""),
-        deictic=_any("", [row[0] for row in _rows("deictic.tsv")], ""),
+        phrases={tuple(row[0].split()): row[1] for row in _rows("phrases.tsv")},
+        heads=_any([pattern for place, pattern in frames if place == "head"]),
+        tails=_any([pattern for place, pattern in frames if place == "tail"], r"[\s?.!,;]*$"),
+        inside=_any([pattern for place, pattern in frames if place == "inside"]),
+        deictic=_any([row[0] for row in _rows("deictic.tsv")]),
     )
 
 
-def _any(before: str, patterns: list[str], after: str) -> re.Pattern[str]:
-    return re.compile(f"{before}(?:{'|'.join(patterns)}){after}")
+def _any(patterns: list[str], after: str = "") -> re.Pattern[str]:
+    """One pattern of many; a blank in them stands for any number of blanks, as stripped words leave them."""
+    spaced = (_ONE_BLANK.sub(" +", pattern.replace(" ?", " *")) for pattern in patterns)
+    return re.compile(f"(?:{'|'.join(spaced)}){after}")
 
 
 def _rows(name: str) -> Iterator[list[str]]:

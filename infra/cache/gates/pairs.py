@@ -89,7 +89,9 @@ def _misspelt(only_asked: Sequence[Word], only_kept: Sequence[Word]) -> Iterator
 
 def _is_slip(one: Word, other: Word) -> bool:
     """One slip apart, neither a name as it is written, and exactly one of them a word."""
-    if one.proper or other.proper or one.named == other.named or min(len(one.form), len(other.form)) < _SHORTEST_MISSPELT:
+    if one.proper or other.proper or one.named == other.named:
+        return False
+    if max(len(one.form), len(other.form)) < _SHORTEST_MISSPELT:
         return False
     return one_slip(one.form, other.form)
 
@@ -112,5 +114,9 @@ def _turns(words: list[Word]) -> Iterator[list[Word]]:
     """The words as they stand; then with each phrase that may move moved: from the end, or from the beginning."""
     yield words
     for at in range(1, len(words)):
-        if words[at].kind in _LEADS or words[0].kind in _LEADS:
+        if _leads(words[at]) or _leads(words[0]):
             yield words[at:] + words[:at]
+
+
+def _leads(word: Word) -> bool:
+    return word.kind in _LEADS or word.form == "when"

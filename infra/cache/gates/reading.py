@@ -21,6 +21,7 @@ MAX_CHARS = 2_000
 """Longer questions are matched word for word only."""
 LEAST_KNOWN_SHARE = 0.6
 """Of a question's words, those that must be known for its language to be."""
+_CANONICAL = frozenset({"number", "unit", "question"})
 _COMMON_ELSEWHERE = frozenset("a an am as at do he i in is it me no of on or over so to under us was we".split())  # noqa: SIM905
 """Function words that other languages have, too (German was and an, Dutch is and of): they show nothing alone."""
 _FUNCTION = frozenset(
@@ -81,13 +82,12 @@ def reading(
     plain = plainer(whole, words)
     found = tokens(plain, words)
     proper = _proper(question, found)
-    found = [token if place in proper else corrected(token, words) for place, token in enumerate(found)]
     rows = _rows(question, found, vectors, pieces) if vectors is not None and pieces is not None else None
+    key = " ".join(token.same if token.kind in _CANONICAL else token.form for token in found)
+    found = [token if place in proper else corrected(token, words) for place, token in enumerate(found)]
     known = len(question) <= MAX_CHARS and _is_known(found, words)
     return Reading(
-        key=" ".join(token.same if token.kind in {"number", "unit"} else token.form for token in found)
-        if len(question) <= MAX_CHARS
-        else question,
+        key=key if len(question) <= MAX_CHARS else question,
         known=known,
         deictic=words.deictic.search(plain) is not None,
         words=tuple(_words(found, proper, words)),

@@ -14,8 +14,10 @@ from infra.cache.gates.reading import Reading, Word
 Veto = Callable[[Pair], str | None]
 _SHOWN = 4
 """Words named in a reason at most."""
-_OPPOSING = ("un", "in", "im", "il", "ir", "dis", "non", "mis", "anti", "de", "counter", "under", "over", "sub", "super")
-_OPPOSING += ("re", "pre", "post", "inter", "intra", "hyper", "hypo", "micro", "macro", "multi", "mono", "pro", "co", "ex")
+_OPPOSING = tuple(
+    "un in im il ir dis non mis anti de counter under over sub super re pre post inter intra hyper hypo micro macro multi"  # noqa: SIM905 - a list to be read by people
+    " mono pro co ex".split()
+)
 """Prefixes that make another word of a word (Quirk et al. 1985, appendix I.21-30); a base has three letters or more."""
 _SHORTEST_BASE = 3
 
@@ -33,7 +35,9 @@ def _class(kind: str, what: str) -> Veto:
 
     def veto(pair: Pair) -> str | None:
         ours, theirs = _of(pair.asked, kind), _of(pair.kept, kind)
-        return None if ours == theirs else _reason(what, list((ours - theirs).elements()), list((theirs - ours).elements()))
+        if ours == theirs:
+            return None
+        return _reason(what, list((ours - theirs).elements()), list((theirs - ours).elements()))
 
     return veto
 

@@ -6,7 +6,7 @@ scripts). Pure functions of text and lexicon.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infra.cache.gates.lexicon import Lexicon
 from infra.cache.gates.slips import one_slip
@@ -40,7 +40,30 @@ class Token:
 
 def tokens(text: str, lexicon: Lexicon) -> list[Token]:
     """Return the tokens of ``text`` (folded, without frames) in order; linear in its length."""
-    return [token for chunk in _CHUNK.finditer(text) for token in _chunk(chunk, text, lexicon)]
+    found = [token for chunk in _CHUNK.finditer(text) for token in _chunk(chunk, text, lexicon)]
+    return _which(_phrases(found, lexicon))
+
+
+def _phrases(found: list[Token], lexicon: Lexicon) -> list[Token]:
+    """The tokens with each question phrase (for what reason) as its question word (why)."""
+    made: list[Token] = []
+    for token in found:
+        made.append(token)
+        for length in (2, 3):
+            word = lexicon.phrases.get(tuple(token.form for token in made[-length:]))
+            if word and len(made) >= length:
+                made[-length:] = [Token(word, word, "question", made[-length].start, token.end)]
+                break
+    return made
+
+
+def _which(found: list[Token]) -> list[Token]:
+    """*Which* before an open word asks what *what* asks there (Quirk et al. 1985, 6.38 tell them by the choice only)."""
+    follows = [*found[1:], None]
+    return [
+        replace(token, same="what") if token.form == "which" and after and after.kind == WORD else token
+        for token, after in zip(found, follows, strict=True)
+    ]
 
 
 def _chunk(chunk: re.Match[str], text: str, lexicon: Lexicon) -> Iterator[Token]:
@@ -126,15 +149,16 @@ def _kind(word: str, lexicon: Lexicon) -> tuple[str, str]:
 
 
 def corrected(token: Token, lexicon: Lexicon) -> Token:
-    """Return ``token``; an unknown word one slip from a single word of the closed classes as that word (whcih)."""
+    """Return ``token``; an unknown word one slip from a single word that is never exchanged as that word (whcih)."""
     if token.kind != WORD or len(token.form) < _LEAST_CORRECTED or lexicon.is_word(token.form):
         return token
     if token.form in lexicon.names:
         return token
-    near = [word for word in lexicon.closed if len(word) >= _LEAST_CORRECTED and one_slip(token.form, word)]
-    if len(near) != 1:
+    near = [word for word in lexicon.fixed if one_slip(token.form, word)]
+    meant = {_kind(word, lexicon) for word in near}
+    if len(meant) != 1:
         return token
-    kind, same = _kind(near[0], lexicon)
+    kind, same = meant.pop()
     return Token(near[0], same, kind, token.start, token.end)
 
 
