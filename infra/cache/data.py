@@ -17,6 +17,10 @@ from infra.store.dependents import Changed, Connection, Dependents
 NAME = "answers"
 DAY_SECONDS = 86_400.0
 MEGABYTE = 1e6
+
+ANY_AGE = 0.0
+"""As the time that it is: no answer is too old."""
+
 ROOM_SHARE = 20
 """A full cache makes room for one in so many at once."""
 

@@ -13,7 +13,7 @@ by itself cannot happen (seen in 0.1.44): three of its modules are replaced befo
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
@@ -82,8 +82,8 @@ NEVER = sys.maxsize
 class Source(Protocol[Asked]):
     """Where answers are kept and who decides; each call is given what ``get`` or ``put`` was given as ``ask``."""
 
-    def search(self, vector: Vector, ask: Asked) -> Sequence[tuple[float, str]]:
-        """Score and key of candidates, best first."""
+    def search(self, vector: Vector, ask: Asked) -> Iterable[tuple[float, str]]:
+        """Score and key of candidates, best first; taken one by one, so that it may end early."""
         ...
 
     def load(self, key: str, ask: Asked) -> tuple[str, str] | None:
@@ -115,8 +115,8 @@ class _Manager(DataManager, Generic[Ask]):
 
     def search(  # pyright: ignore[reportIncompatibleMethodOverride] - the package says None, and its docstring this
         self, embedding_data: Vector, **kwargs: Any
-    ) -> list[tuple[float, str]]:
-        return list(self._source.search(embedding_data, kwargs["extra_param"]))
+    ) -> Iterable[tuple[float, str]]:
+        return self._source.search(embedding_data, kwargs["extra_param"])
 
     def get_scalar_data(  # pyright: ignore[reportIncompatibleMethodOverride] - the package's own ones give None, too
         self, res_data: tuple[float, str], **kwargs: Any

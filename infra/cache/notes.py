@@ -5,6 +5,7 @@ of it, and nothing that an answer's freshness rests on: what was not noted is lo
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from threading import Lock, Timer
 
@@ -30,6 +31,7 @@ class _Waiting:
     used: dict[str, float] = field(default_factory=dict[str, float])
     fresh: dict[str, tuple[Kept, int]] = field(default_factory=dict[str, tuple[Kept, int]])
     outdated: dict[str, Kept] = field(default_factory=dict[str, Kept])
+    dead: set[str] = field(default_factory=set[str])
     attach: bool = False
 
 
@@ -70,6 +72,13 @@ class Notes:
             self._waiting.outdated[kept.stamp] = kept
             self._soon()
 
+    def dead(self, keys: Collection[str]) -> None:
+        """Note questions that were found and have no answer any more."""
+        with self._lock:
+            if keys:
+                self._waiting.dead |= set(keys)
+                self._soon()
+
     def refused(self) -> None:
         """Count an answer that was not let in before the table was asked."""
         with self._lock:
@@ -92,6 +101,8 @@ class Notes:
                 timer.cancel()
             if waiting.attach:
                 self._table.attach()
+            if waiting.dead:
+                self._table.hand_in(waiting.dead)
             if waiting.counts or waiting.fresh or waiting.outdated:
                 counts = {**waiting.counts, "saved_seconds": waiting.seconds}
                 fresh, outdated = waiting.fresh.values(), waiting.outdated.values()

@@ -8,16 +8,17 @@ whose files are damaged is deleted, to be made anew when the cache is opened nex
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.cache.data import AnswerTable
+from infra.cache.data import ANY_AGE, AnswerTable
 from infra.cache.records import Kept
 from infra.errors import StoreError, StoreLocked
 from infra.store.embeddings import Embedder
@@ -27,8 +28,8 @@ from infra.store.records import Chunk, Document, Entry, Span, digest_of
 from infra.store.roots import scope_id
 
 FOLDER = "answers"
-PIECE = 64
-"""Questions that follow at a time: what a call may take of them, a second where all must be embedded anew."""
+PIECE = 128
+"""Questions that follow at a time: what a call may take of them, a second or two where all must be embedded anew."""
 
 TIDY_AFTER = 512
 """Questions removed after which the embeddings that nobody uses are dropped."""
@@ -36,8 +37,23 @@ TIDY_AFTER = 512
 LEAST_FREE_BYTES = 32_000_000
 """With less room on the disk, a failure to open says nothing about the files."""
 
+OPEN_SECONDS = 60.0
+"""How long a store waits for the index to be opened: its own bound is 30 seconds, and a repair comes on top."""
+
 Open = Callable[[], Index]
 Vector = NDArray[np.float32]
+
+
+class NotOpened(StoreError):  # noqa: N818 - what happened, not what is wrong
+    """The index of questions could not be opened.
+
+    Attributes:
+        damaged: whether its files may be the reason; a folder that another process holds is none.
+    """
+
+    def __init__(self, message: str, *, damaged: bool) -> None:
+        super().__init__(message)
+        self.damaged = damaged
 
 
 class Questions:
@@ -48,15 +64,19 @@ class Questions:
         embedder: the model they are embedded with.
         table: the answers they belong to.
         open_index: opens the index in ``folder``.
+        wait_seconds: how long a question waits while it is being opened.
     """
 
-    def __init__(self, folder: Path, embedder: Embedder, table: AnswerTable, open_index: Open) -> None:
+    def __init__(
+        self, folder: Path, embedder: Embedder, table: AnswerTable, open_index: Open, wait_seconds: float
+    ) -> None:
         self._folder = folder
         self._embedder = embedder
         self._table = table
         self._open = open_index
         self._lock = Lock()
-        self._index: Index | None = None
+        self._wait_seconds = wait_seconds
+        self._opening: Future[Index] | None = None
         self._closed = False
         self._removed = 0
 
@@ -65,22 +85,26 @@ class Questions:
         return self._embedder.embed([text])[0]
 
     def nearest(self, vector: Vector, partition: str, limit: int) -> list[tuple[float, str]]:
-        """Cosine and key of the questions of a partition that are nearest, best first."""
-        hits = self._opened().dense(vector, limit, [_root(partition)])
+        """Cosine and key of a partition's questions that are nearest, best first; none while it is being opened."""
+        try:
+            index = self._opened(self._wait_seconds)
+        except TimeoutError:
+            return []
+        hits = index.dense(vector, limit, [_root(partition)])
         return [(hit.score, hit.chunk_id) for hit in hits]
 
     def remember(self, text: str, vector: Vector) -> None:
         """Keep the vector of a question that is about to follow."""
         self._opened().library.keep_embeddings(self._embedder.model_id, {digest_of(text): vector})
 
-    def follow(self, now: float) -> None:
+    def follow(self) -> None:
         """Bring the questions up to the answers, some at a time; what changes meanwhile stays in the outbox."""
         tickets = self._table.outbox(PIECE)
         if not tickets:
             return
         index = self._opened()
         keys = list(dict.fromkeys(tickets.values()))
-        live = self._table.live(keys, now)
+        live = self._table.live(keys, ANY_AGE)
         stored = index.passages([key for key in keys if key not in live], [])
         known = [passage.document_id for passage in stored]
         if live or known:
@@ -89,12 +113,13 @@ class Questions:
         self._tidy(index, len(known))
 
     def close(self) -> None:
-        """Put everything on the disk; safe to call twice."""
+        """Put everything on the disk; safe to call twice. Raises StoreError."""
         with self._lock:
             self._closed = True
-            index, self._index = self._index, None
-        if index is not None:
-            index.close()
+            opening, self._opening = self._opening, None
+        if opening is not None:
+            with suppress(NotOpened):  # nothing to close, and it was said
+                opening.result(OPEN_SECONDS).close()
 
     def discard(self) -> None:
         """Delete damaged files, unless another process has them or the disk is full; they are made anew later."""
@@ -113,26 +138,33 @@ class Questions:
             finally:
                 owned.release()
 
-    def _opened(self) -> Index:
+    def _opened(self, wait_seconds: float = OPEN_SECONDS) -> Index:
         with self._lock:
             if self._closed:
                 raise StoreError(f"the answer cache in {self._folder} is closed")
-            if self._index is None:
-                self._index = self._open()
-                if not self._index.generation:
-                    self._table.fill_outbox()  # it is new, or was made anew
-            return self._index
+            if self._opening is None:
+                self._opening = Future()
+                Thread(target=self._open_into, args=(self._opening,), name="docmind-answers", daemon=True).start()
+            opening = self._opening
+        return opening.result(wait_seconds)
+
+    def _open_into(self, opening: "Future[Index]") -> None:
+        try:
+            index = self._open()
+            if not index.generation:
+                self._table.fill_outbox()  # it is new, or was made anew
+        except StoreError as error:
+            opening.set_exception(NotOpened(str(error), damaged=not isinstance(error, StoreLocked)))
+        except BaseException as error:  # noqa: BLE001 - whoever waits hears of it
+            opening.set_exception(error)
+        else:
+            opening.set_result(index)
 
     def _tidy(self, index: Index, removed: int) -> None:
         self._removed += removed
         if self._removed >= TIDY_AFTER:
             self._removed = 0
             index.library.drop_unused_embeddings()
-
-
-def damaged(error: StoreError) -> bool:
-    """Whether a failure to open may come from the files; a folder that another process holds is none of it."""
-    return not isinstance(error, StoreLocked)
 
 
 def _root(partition: str) -> str:

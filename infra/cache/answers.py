@@ -1,0 +1,283 @@
+"""The answer cache of one tenant: answers that may be given again, and only while they are what would be answered anew.
+
+``ask`` says what to do with a question, ``keep`` stores an accepted answer, ``verified`` ends what was near. Answers
+stand in the documents' database and go with what they rest on (``infra.cache.data``), candidates come by meaning
+(``infra.cache.questions``), GPTCache's ``get`` decides through the gates (``infra.cache.gpt``, ``infra.cache.source``).
+
+All methods block, may be called from any thread, and are bounded in time; an event loop uses ``asyncio.to_thread``. The
+cache fails open: what goes wrong in it becomes a decision ``off`` with one logged line, and the question is answered as
+without it. Of questions only their text is compared: who stores decides what may be stored (only what the validator
+accepted; nothing personal, partial or without evidence).
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from uuid import uuid4
+
+from loguru import logger
+
+from infra.cache.data import AnswerTable
+from infra.cache.gpt import GptCache
+from infra.cache.notes import Notes
+from infra.cache.questions import FOLDER, NotOpened, Questions
+from infra.cache.records import Asked, Bounds, Cost, Decision, Gates, Kept, Outcome, Search, Stats, normal
+from infra.cache.source import AnswerSource, Asking, Keeping, SearchAgain
+from infra.errors import StoreError
+from infra.settings import QdrantSettings
+from infra.store.embeddings import Embedder
+from infra.store.index import Index
+from infra.text.plain import one_line
+
+MAX_QUESTION_CHARS = 4_000
+MAX_ANSWER_BYTES = 1_000_000
+MAX_SEARCHES = 16
+"""Searches an answer may rest on: all are made again when documents change."""
+
+PATIENCE = 3
+"""Failures in a row after which the cache stays off until it is opened again."""
+
+
+class AnswerCache:
+    """See the module's text. Closed before the documents' index is.
+
+    Args:
+        documents: the tenant's index; the answers are attached to it.
+        embedder: the model questions are compared with.
+        gates: who decides on meaning.
+        bounds: what it may take.
+        qdrant: where vectors are kept when not in the folder.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        documents: Index,
+        embedder: Embedder,
+        gates: Gates,
+        *,
+        bounds: Bounds | None = None,
+        qdrant: QdrantSettings | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self._off = ""
+        self._failures = 0
+        self._said: set[str] = set()
+        self._assembled = False
+        self._bounds = bounds or Bounds()
+        self._documents = documents
+        self._folder = documents.folder / FOLDER
+        try:
+            self._assemble(embedder, gates, qdrant)
+        except StoreError as error:
+            self._turn_off(error)
+
+    def _assemble(self, embedder: Embedder, gates: Gates, qdrant: QdrantSettings | None) -> None:
+        self._table = AnswerTable(self._documents.library.dependents, self._bounds)
+        opened = partial(Index, self._folder, embedder, qdrant=qdrant)
+        self._questions = Questions(self._folder, embedder, self._table, opened, self._bounds.ask_seconds)
+        self._notes = Notes(self._table)
+        source = AnswerSource(self._documents, self._table, self._questions, self._notes, gates, self._bounds)
+        self._source = source
+        self._gpt: GptCache[Asking | Keeping] = GptCache(source, self._questions.embed)
+        self._assembled = True
+
+    @property
+    def off(self) -> str:
+        """Why the cache is off until it is opened again, or ""."""
+        return self._off
+
+    def ask(self, asked: Asked, search: SearchAgain) -> Decision:
+        """Decide what to do with a question.
+
+        Args:
+            asked: the question.
+            search: makes a search again, to see whether an answer is fresh; asks no model.
+        """
+        try:
+            decision = self._off_now(asked) or self._decided(asked, search)
+            self._failures = 0 if decision.outcome != "off" else self._failures
+        except Exception as error:  # noqa: BLE001 - whatever it is, the question is answered as without a cache
+            decision = self._failed(asked, error)
+        if not self._off:
+            self._notes.decided(decision)
+        return decision
+
+    def verified(self, near: Decision, *, same: bool) -> Decision:
+        """End what was near: a hit where a verifier says that both questions ask the ``same``, and nothing changed."""
+        if not same:
+            decided = near.because("miss", f"{near.reason}; the verifier: another question")
+        elif near.kept is None or self._documents.generation != near.generation:
+            decided = near.because("miss", f"{near.reason}; the documents changed meanwhile")
+        else:
+            decided = near.because("hit", f"{near.reason}; the verifier: the same question")
+        if not self._off:
+            self._notes.decided(decided)
+        return decided
+
+    def keep(self, asked: Asked, answer: str, searches: Sequence[Search], cost: Cost, *, generation: int) -> str:
+        """Store an accepted answer; returns why it was not let in, or "".
+
+        Args:
+            asked: its question.
+            answer: the answer as JSON.
+            searches: all that it rests on, every one made since ``ask`` gave its decision.
+            cost: what it cost.
+            generation: the decision's.
+        """
+        kept = self._new(asked, answer, searches, cost, generation)
+        refused = self._off or _unfit(kept)
+        if refused:
+            self._not_let_in()
+            return refused
+        keeping = Keeping(kept)
+        try:
+            self._gpt.put(normal(kept.question), kept.answer, keeping)
+        except Exception as error:  # noqa: BLE001 - the answer is given all the same
+            return self._failed(asked, error).reason
+        return next(iter(keeping.refused), "")
+
+    def why(self, question: str | None = None, *, limit: int = 20) -> list[Decision]:
+        """The newest decisions about a question, or about all, newest first. Raises StoreError."""
+        self._refuse_if_off()
+        self._notes.write()
+        return self._table.decisions(None if question is None else normal(question), limit)
+
+    def stats(self) -> Stats:
+        """What is kept and was done. Raises StoreError."""
+        self._refuse_if_off()
+        self._notes.write()
+        return self._table.stats()
+
+    def clear(self, path: str | None = None) -> int:
+        """Remove answers that rest on documents at or under ``path``, or all; returns how many. Raises StoreError."""
+        self._refuse_if_off()
+        self._notes.write()
+        ids = None if path is None else [document.id for document in self._documents.documents([path])]
+        removed = self._table.remove(ids)
+        self._questions.follow()
+        return removed
+
+    def export(self) -> Iterator[Kept]:
+        """Every answer kept, by key. Raises StoreError."""
+        self._refuse_if_off()
+        return self._table.all()
+
+    def close(self) -> None:
+        """Put everything on the disk; safe to call twice; what cannot be written is logged."""
+        if not self._assembled:
+            return
+        for step in (self._notes.close, self._questions.close):
+            try:
+                step()
+            except StoreError as error:
+                self._say(error)
+
+    def _off_now(self, asked: Asked) -> Decision | None:
+        return self._decision("off", self._off, asked) if self._off else None
+
+    def _decided(self, asked: Asked, search: SearchAgain) -> Decision:
+        unfit = _unfit_question(asked.text)
+        if unfit:
+            return self._decision("miss", unfit, asked)
+        until = time.monotonic() + self._bounds.ask_seconds
+        ask = Asking(asked, search, self._documents.generation, self._clock(), until)
+        if not self._table.current():
+            self._notes.attach()
+            return self._missed(ask, "another process changed documents without the cache")
+        if self._gpt.get(normal(asked.text), ask) is not None and ask.hit:
+            kept, reason = ask.hit
+            return self._decision("hit", reason, asked, kept, generation=ask.generation)
+        if ask.near:
+            kept, reason = ask.near
+            stale = self._source.stale(kept, ask)
+            if not stale:
+                return self._decision("near", reason, asked, kept, generation=ask.generation)
+            ask.verdicts.insert(0, (kept.question, stale))
+        return self._missed(ask, "nothing similar was asked before")
+
+    def _missed(self, ask: Asking, reason: str) -> Decision:
+        """A miss, with the state of the documents that a new answer's searches will be true of."""
+        generation = self._documents.generation
+        self._documents.follow()
+        candidate, reason = next(iter(ask.verdicts), ("", reason))
+        missed = self._decision("miss", reason, ask.asked, generation=generation)
+        return replace(missed, candidate=candidate)
+
+    def _decision(
+        self, outcome: Outcome, reason: str, asked: Asked, kept: Kept | None = None, *, generation: int | None = None
+    ) -> Decision:
+        candidate = kept.question if kept else ""
+        words = _writable(normal(asked.text[:MAX_QUESTION_CHARS]))
+        return Decision(outcome, reason, words, candidate, self._clock(), kept, generation, asked.partition.digest)
+
+    def _new(self, asked: Asked, answer: str, searches: Sequence[Search], cost: Cost, generation: int) -> Kept:
+        return Kept(
+            key=asked.key,
+            stamp=uuid4().hex,
+            partition=asked.partition.digest,
+            question=normal(asked.text),
+            answer=answer,
+            searches=tuple(searches),
+            generation=generation,
+            cost=cost,
+            created=self._clock(),
+        )
+
+    def _not_let_in(self) -> None:
+        if not self._off:
+            self._notes.refused()
+
+    def _refuse_if_off(self) -> None:
+        if self._off:
+            raise StoreError(self._off)
+
+    def _failed(self, asked: Asked, error: Exception) -> Decision:
+        self._failures += 1
+        if isinstance(error, NotOpened) or (isinstance(error, StoreError) and self._failures >= PATIENCE):
+            self._turn_off(error)
+            if not isinstance(error, NotOpened) or error.damaged:
+                self._questions.discard()
+        else:
+            self._say(error)
+        return self._decision("off", f"the cache failed: {one_line(str(error)) or type(error).__name__}", asked)
+
+    def _turn_off(self, error: StoreError) -> None:
+        if self._off:
+            return
+        self._off = f"the answer cache is off until the next start: {one_line(str(error))}"
+        logger.warning("{}", self._off)
+
+    def _say(self, error: Exception) -> None:
+        """Log one kind of trouble once."""
+        kind = type(error).__name__
+        if kind not in self._said:
+            self._said.add(kind)
+            logger.warning("the answer cache failed, questions are answered anew: {}", one_line(str(error)) or kind)
+
+
+def _writable(text: str) -> str:
+    """``text`` without halves of characters, which no database takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _unfit_question(text: str) -> str:
+    """Why a question is answered without the cache, or ""."""
+    if not normal(text):
+        return "the question is empty"
+    if len(text) > MAX_QUESTION_CHARS:
+        return f"the question has more than {MAX_QUESTION_CHARS:,} characters"
+    return "" if _writable(text) == text else "the question holds broken characters"
+
+
+def _unfit(kept: Kept) -> str:
+    """Why an answer cannot be kept, or ""."""
+    if not kept.answer:
+        return "the answer is empty"
+    if len(kept.answer.encode("utf-8", "replace")) > MAX_ANSWER_BYTES or _writable(kept.answer) != kept.answer:
+        return f"the answer has more than {MAX_ANSWER_BYTES:,} bytes, or holds broken characters"
+    if not 0 < len(kept.searches) <= MAX_SEARCHES:
+        return f"the answer rests on {len(kept.searches)} searches; 1 to {MAX_SEARCHES} can be made again"
+    return _unfit_question(kept.question)
