@@ -28,8 +28,7 @@ def _synsets(folder: Path) -> Iterator[tuple[str, list[str], list[list[str]]]]:
             words = [re.sub(r"\(.*\)", "", word) for word in fields[4 : 4 + 2 * count : 2]]
             rest = fields[4 + 2 * count :]
             pointers = [
-                rest[at : at + _POINTER_FIELDS]
-                for at in range(1, 1 + int(rest[0]) * _POINTER_FIELDS, _POINTER_FIELDS)
+                rest[at : at + _POINTER_FIELDS] for at in range(1, 1 + int(rest[0]) * _POINTER_FIELDS, _POINTER_FIELDS)
             ]
             yield letter + fields[0], words, pointers
 

@@ -46,8 +46,10 @@ class Lexicon:
     """Stems of known words."""
     names: frozenset[str]
     """Words written with a capital only."""
-    contractions: tuple[tuple[str, str], ...]
-    """Pattern (``^`` the whole word, ``*`` its end) and what stands for it."""
+    contractions: dict[str, str]
+    """Contracted word to the words it stands for."""
+    contracted_ends: tuple[tuple[str, str], ...]
+    """End of a contracted word and the word it stands for; the possessive stands for itself."""
     phrases: dict[tuple[str, ...], str]
     """Question phrase, word by word, to the question word it stands for."""
     heads: re.Pattern[str]
@@ -75,6 +77,7 @@ class Lexicon:
 def lexicon() -> Lexicon:
     """The English lexicon (about 10 MB, read once)."""
     frames = [(row[0], row[1]) for row in _rows("frames.tsv")]
+    contracted = list(_rows("contractions.tsv"))
     closed = {word: row[0] for row in _rows("closed.tsv") for word in row[1].split()}
     numbers = {row[1]: (row[0], row[2]) for row in _rows("numbers.tsv")}
     units = {form: row[0] for row in _rows("units.tsv") for form in row}
@@ -87,7 +90,8 @@ def lexicon() -> Lexicon:
         antonyms=frozenset((row[0], row[1]) for row in _rows("antonyms.tsv")),
         words=frozenset(row[0] for row in _rows("words.txt")),
         names=frozenset(row[0] for row in _rows("names.txt")),
-        contractions=tuple((row[0], row[1]) for row in _rows("contractions.tsv")),
+        contractions={row[0]: row[1] for row in contracted if not row[0].startswith("*")},
+        contracted_ends=tuple((row[0][1:], row[1]) for row in contracted if row[0].startswith("*")),
         phrases={tuple(row[0].split()): row[1] for row in _rows("phrases.tsv")},
         heads=_any([pattern for place, pattern in frames if place == "head"]),
         tails=_any([pattern for place, pattern in frames if place == "tail"], r"[\s?.!,;]*$"),

@@ -11,7 +11,7 @@ from infra.cache.gates.lexicon import Lexicon
 
 MAX_FRAMES = 6
 """Frames stripped at each end of a question at most."""
-_APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'"})
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u2018\u02bc\u0060\u00b4", "'"))
 _SOMETHING = re.compile(r"\w+\W+\w+")
 _LEADING = re.compile(r"[\s,;:.!?\"']+")
 

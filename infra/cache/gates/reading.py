@@ -20,13 +20,15 @@ VERSION = "gates-1"
 MAX_CHARS = 2_000
 """Longer questions are matched word for word only."""
 LEAST_KNOWN_SHARE = 0.6
-"""Of a question's words, those that must be known for its language to be."""
+"""Of a question's words, those that must be known for its language to be; all where other languages share the rest."""
 _CANONICAL = frozenset({"number", "unit", "question"})
 _COMMON_ELSEWHERE = frozenset("a an am as at do he i in is it me no of on or over so to under us was we".split())  # noqa: SIM905
 """Function words that other languages have, too (German was and an, Dutch is and of): they show nothing alone."""
 _FUNCTION = frozenset(
     {"bare", "be", "have", "modal", "negation", "question", "person", "direction", "quantifier", "linker"}
 )
+
+_MSGPACK: Any = msgpack  # untyped
 
 Vectors = NDArray[np.float16]
 
@@ -82,9 +84,9 @@ def reading(
     plain = plainer(whole, words)
     found = tokens(plain, words)
     proper = _proper(question, found)
-    rows = _rows(question, found, vectors, pieces) if vectors is not None and pieces is not None else None
     key = " ".join(token.same if token.kind in _CANONICAL else token.form for token in found)
     found = [token if place in proper else corrected(token, words) for place, token in enumerate(found)]
+    rows = _rows(question, found, vectors, pieces) if vectors is not None and pieces is not None else None
     known = len(question) <= MAX_CHARS and _is_known(found, words)
     return Reading(
         key=key if len(question) <= MAX_CHARS else question,
@@ -120,14 +122,13 @@ def _proper(question: str, found: list[Token]) -> set[int]:
 
 def _is_known(found: list[Token], lexicon: Lexicon) -> bool:
     spelled = [token for token in found if token.form[0].isalpha() and token.kind != "identifier"]
-    function = [token for token in spelled if token.kind in _FUNCTION]
-    if not any(token.form not in _COMMON_ELSEWHERE for token in function):
-        return False
+    function = {token.form for token in spelled if token.kind in _FUNCTION}
     known = sum(
         token.kind not in {WORD, RESIDUE} or lexicon.is_word(token.form) or token.form in lexicon.names
         for token in spelled
     )
-    return known >= LEAST_KNOWN_SHARE * len(spelled)
+    least = LEAST_KNOWN_SHARE if function - _COMMON_ELSEWHERE else 1.0
+    return bool(function) and known >= least * len(spelled)
 
 
 def _rows(
@@ -151,12 +152,13 @@ def _rows(
 def packed(read: Reading) -> bytes:
     """Return ``read`` as bytes."""
     fields = [read.key, read.known, read.deictic, [list(asdict(word).values()) for word in read.words]]
-    return msgpack.packb([VERSION, *fields, list(read.vectors.shape), read.vectors.tobytes()])
+    whole = [VERSION, *fields, list(read.vectors.shape), read.vectors.tobytes()]
+    return cast("bytes", _MSGPACK.packb(whole))
 
 
 def unpacked(kept: bytes) -> Reading | None:
     """Return the reading kept as bytes; None where another version of the gates made it."""
-    version, *fields = cast("list[Any]", msgpack.unpackb(kept))
+    version, *fields = cast("list[Any]", _MSGPACK.unpackb(kept))
     if version != VERSION:
         return None
     key, known, deictic, words, shape, rows = fields

@@ -15,8 +15,8 @@ Veto = Callable[[Pair], str | None]
 _SHOWN = 4
 """Words named in a reason at most."""
 _OPPOSING = tuple(
-    "un in im il ir dis non mis anti de counter under over sub super re pre post inter intra hyper hypo micro macro multi"  # noqa: SIM905 - a list to be read by people
-    " mono pro co ex".split()
+    "un in im il ir dis non mis anti de counter under over sub super re pre post inter intra hyper hypo micro macro "
+    "multi mono pro co ex".split()  # noqa: SIM905 - a list to be read by people
 )
 """Prefixes that make another word of a word (Quirk et al. 1985, appendix I.21-30); a base has three letters or more."""
 _SHORTEST_BASE = 3

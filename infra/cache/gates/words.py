@@ -13,8 +13,9 @@ from infra.cache.gates.slips import one_slip
 
 WORD, IDENTIFIER, RESIDUE = "word", "identifier", "residue"
 POSSESSIVE = "'s"
+_NAMING = frozenset({WORD, "unit", "number", "date"})
 _CHUNK = re.compile(r"[^\W_](?:\w|(?:['._/@:+-]|(?<=\d),(?=\d))(?=\w))*|_\w+|\S")
-_PLAIN = frozenset(".,;:!?'\"()[]{}-–—…“”«»‹›/\\_")
+_PLAIN = frozenset(".,;:!?'\"()[]{}-–—…“”«»\u2039\u203a/\\_")
 _PIECE = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _NUMBER = re.compile(r"(\d+(?:[.,:/+-]\d+)*)([^\W\d_]*)")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -58,10 +59,10 @@ def _phrases(found: list[Token], lexicon: Lexicon) -> list[Token]:
 
 
 def _which(found: list[Token]) -> list[Token]:
-    """*Which* before an open word asks what *what* asks there (Quirk et al. 1985, 6.38 tell them by the choice only)."""
+    """*Which* before an open word asks what *what* asks there (Quirk et al. 1985, 6.38: it only offers a choice)."""
     follows = [*found[1:], None]
     return [
-        replace(token, same="what") if token.form == "which" and after and after.kind == WORD else token
+        replace(token, same="what") if token.form == "which" and after and after.kind in _NAMING else token
         for token, after in zip(found, follows, strict=True)
     ]
 
@@ -121,15 +122,13 @@ def _word(word: str, start: int, lexicon: Lexicon) -> Iterator[Token]:
 
 def _expanded(word: str, lexicon: Lexicon) -> list[str]:
     """The words a contraction stands for; of others, a possessive s on its own."""
-    for pattern, stands_for in lexicon.contractions:
-        if pattern[0] == "^" and word == pattern[1:]:
-            return stands_for.split()
-        if pattern[0] == "*" and word.endswith(pattern[1:]) and word != pattern[1:]:
-            return [word.removesuffix(pattern[1:]), stands_for]
+    if word in lexicon.contractions:
+        return lexicon.contractions[word].split()
     if "'" not in word:
         return [word]
-    if word.endswith(POSSESSIVE):
-        return [word.removesuffix(POSSESSIVE), POSSESSIVE]
+    for ending, stands_for in lexicon.contracted_ends:
+        if word.endswith(ending) and word != ending:
+            return [word.removesuffix(ending), stands_for]
     return [word]
 
 
