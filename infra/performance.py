@@ -79,6 +79,7 @@ class Facts:
     dropped: int
     cut_tokens: int
     count_failures: int
+    cached: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ def _facts(call: Call) -> Facts:
         dropped=len(call.dropped),
         cut_tokens=call.cut_tokens,
         count_failures=len(call.count_failures),
+        cached=call.cached,
     )
 
 

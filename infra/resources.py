@@ -17,6 +17,7 @@ from typing import Literal, get_args
 from langchain_core.language_models import BaseChatModel
 from loguru import logger
 
+from infra.cache.calls import CallCache, open_calls
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.errors import BackendError, ConfigurationError
@@ -50,6 +51,9 @@ class Resources:
     Args:
         settings: read at a door.
         server: reaches the model servers; None is the network.
+
+    Attributes:
+        calls: keeps model replies and searches; None where it is switched off.
     """
 
     def __init__(self, settings: Settings, *, server: Transports | None = None) -> None:
@@ -58,6 +62,7 @@ class Resources:
         self._call_log = CallLog(settings)
         self.ledger.listen(self._call_log)
         self._server = server
+        self.calls: CallCache | None = open_calls(settings)
         self._budget = build_budget(settings)
         self._lock = Lock()
         self._opened: dict[_Key, Future[_Opened]] = {}
@@ -140,8 +145,10 @@ class Resources:
         use_for_llama_index(ready.chat, ready.desk.backend, self.settings, embedder, pieces)
 
     def close(self) -> None:
-        """Close the index and the log of calls, blocking. Closing twice does nothing more."""
+        """Close the index, the cache and the log of calls, blocking. Closing twice does nothing more."""
         self._call_log.close()
+        if self.calls is not None:
+            self.calls.close()
         with self._store_lock:
             store, self._store = self._store, None
         if store is not None:
@@ -188,7 +195,8 @@ class Resources:
         carrier = self._inside if backend.name == "engine" else self._server
         desk = build_desk(backend, self.settings, self.ledger, self._budget, carrier)
         with self._lock:
-            return replace(desk, breaker=self._breakers.setdefault(backend.base_url, desk.breaker))
+            breaker = self._breakers.setdefault(backend.base_url, desk.breaker)
+        return replace(desk, breaker=breaker, keeper=self.calls)
 
     def _linked(self, desk: Desk, rest: Sequence[BackendKind]) -> _Opened:
         """Put a model over a desk that goes on to ``rest`` while its server is down."""

@@ -100,6 +100,7 @@ def fields_of(call: Call, *, words: bool) -> dict[str, Value]:
         "dropped": len(call.dropped),
         "cut_tokens": call.cut_tokens,
         "outcome": call.outcome,
+        "cached": call.cached,
     }
     failed = call.failures
     if failed:

@@ -56,6 +56,7 @@ class CallAccount:
         self._count_failures: list[Attempt] = []
         self._fault: BackendError | None = None
         self._spent = False  # a budget allows no further try
+        self._replayed = False
         self._fitted: Fitted | None = None
         self._count: Count | None = None
         self._usage: Usage | None = None
@@ -105,6 +106,7 @@ class CallAccount:
                 count_failures=tuple(self._count_failures),
                 error="" if error is None else short_line(str(error) or type(error).__name__),
                 engine=self._desk.backend.engine,
+                cached=self._replayed,
             )
         )
 
@@ -125,6 +127,10 @@ class CallAccount:
     def used(self, usage: Usage | None) -> None:
         """Note what the server says the call used; None says nothing."""
         self._usage = usage or self._usage
+
+    def replayed(self) -> None:
+        """Note that the reply is one that was given before: no server is asked."""
+        self._replayed = True
 
     def spoke(self) -> None:
         """Note that the first word of the reply has come."""

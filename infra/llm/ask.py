@@ -11,7 +11,7 @@ every fallback is told. A model's `BudgetExceeded` and other `BackendError` pass
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -77,6 +77,15 @@ def _unheard(kind: RemarkKind, detail: str) -> None:
     """Take a remark that nobody listens to."""
 
 
+@runtime_checkable
+class Forgetting(Protocol):
+    """A model whose replies may be kept and given again."""
+
+    def forget(self, reply: BaseMessage) -> None:
+        """Have ``reply`` not given again."""
+        ...
+
+
 class Asker:
     """Asks one agent's model.
 
@@ -119,12 +128,12 @@ class Asker:
         limit = {} if max_tokens is None else {"max_tokens": max_tokens}
         bound = {"response_format": response_format(schema, task), **limit}
         first = await self._chat.bind(**bound).ainvoke(list(messages))
-        outcome = _read(first, schema)
+        outcome = self._read(first, schema)
         if isinstance(outcome, Reply):
             return outcome
         self._remark("repair", f"{task}: {outcome}")
         second = await self._chat.bind(**bound).ainvoke([*messages, *_repair(first, outcome)])
-        mended = _read(second, schema)
+        mended = self._read(second, schema)
         if isinstance(mended, Reply):
             return replace(mended, repaired=True)
         self._remark("fallback", f"{task}: {mended}")
@@ -138,6 +147,13 @@ class Asker:
         if isinstance(stood_in, Reply):
             return replace(stood_in, source="rules")
         raise unreadable
+
+    def _read(self, reply: AIMessage, schema: type[T]) -> Reply[T] | str:
+        """Read a reply; one that is not whole is not given again to who asks the same."""
+        outcome = _read(reply, schema)
+        if isinstance(self._chat, Forgetting) and (isinstance(outcome, str) or outcome.repaired):
+            self._chat.forget(reply)
+        return outcome
 
 
 def response_format(schema: type[BaseModel], task: str) -> dict[str, Any]:

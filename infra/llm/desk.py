@@ -19,6 +19,7 @@ from infra.llm.budget import Budget
 from infra.llm.diagnose import failure_of, translated
 from infra.llm.endpoint import Abilities, Backend, Clients
 from infra.llm.failures import who_is
+from infra.llm.kept import Keeper
 from infra.llm.ledger import Ledger
 from infra.llm.live_window import LiveWindow
 from infra.llm.stepdown import Learned
@@ -45,7 +46,10 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What all calls of one guarded model share; the breaker and what was learned are its server's."""
+    """What all calls of one guarded model share; the breaker and what was learned are its server's.
+
+    Without a ``keeper`` every call is made, however often it was made before.
+    """
 
     backend: Backend
     clients: Clients
@@ -57,6 +61,7 @@ class Desk:
     calls: CallSettings = field(default_factory=CallSettings)
     breaker: Breaker = field(default_factory=lambda: Breaker(CallSettings()))
     learned: Learned = field(default_factory=Learned)
+    keeper: Keeper | None = None
 
     @property
     def abilities(self) -> Abilities:

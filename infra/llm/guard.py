@@ -13,7 +13,7 @@ in the reply's ``response_metadata`` (``backend``, ``dropped``, ``cut_tokens``).
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
 from functools import partial
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
@@ -30,12 +30,13 @@ from infra.llm.desk import Desk
 from infra.llm.diagnose import failure_of
 from infra.llm.endpoint import Abilities
 from infra.llm.ledger import Ledger, Remark, Scope
+from infra.llm.replay import Replay, Reply, kept_as
 from infra.llm.request import (
     Ask,
     Payload,
     Request,
-    admission,
-    admitted,
+    aadmit,
+    admit,
     on_the_wire,
     received,
     scope_of_run,
@@ -47,7 +48,6 @@ from infra.llm.stream import HeldReply, UnreadCalls, assembled, awaited
 from infra.llm.tokens import Count
 from infra.text.plain import short_line
 
-R = TypeVar("R")
 Next = Callable[[], Awaitable["GuardedChat | None"]]
 """Opens the next back end's model; None: there is none that answers. May be asked by many calls at once."""
 
@@ -129,6 +129,11 @@ class GuardedChat(UnreadCalls, ChatOpenAI):
         bound: dict[str, Any] = {"tools": [convert_to_openai_tool(tool) for tool in tools]} if tools else {}
         return self._desk.count(self._get_request_payload(list(messages), **bound)).tokens
 
+    def forget(self, reply: BaseMessage) -> None:
+        """Have a reply that its asker could not read not given again, whichever back end it came from."""
+        if self._desk.keeper is not None and (key := kept_as(reply)):
+            self._desk.keeper.forget(key)
+
     async def aclose(self) -> None:
         """Close both clients; all scoped copies share them."""
         await self._desk.clients.aclose()
@@ -148,8 +153,8 @@ class GuardedChat(UnreadCalls, ChatOpenAI):
     ) -> ChatResult:
         ask, scope = Ask.of(messages, stop, kwargs), self._scope or scope_of_run(run_manager)
         if ask.is_streamed and self._desk.streams:
-            return assembled(self._answer(scope, ask, GuardedChat._send_streamed))
-        return self._answer(scope, ask, GuardedChat._send)
+            return assembled(self._answer(scope, ask, list, GuardedChat._send_streamed))
+        return self._answer(scope, ask, ChatResult, GuardedChat._send)
 
     async def _agenerate(
         self,
@@ -160,8 +165,8 @@ class GuardedChat(UnreadCalls, ChatOpenAI):
     ) -> ChatResult:
         ask, scope = Ask.of(messages, stop, kwargs), self._scope or scope_of_run(run_manager)
         if ask.is_streamed and self._desk.streams:
-            return assembled(await self._aanswer(scope, ask, GuardedChat._asend_streamed))
-        return await self._aanswer(scope, ask, GuardedChat._asend)
+            return assembled(await self._aanswer(scope, ask, list, GuardedChat._asend_streamed))
+        return await self._aanswer(scope, ask, ChatResult, GuardedChat._asend)
 
     def _stream(
         self,
@@ -171,7 +176,7 @@ class GuardedChat(UnreadCalls, ChatOpenAI):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         ask, scope = Ask.of(messages, stop, kwargs), self._scope or scope_of_run(run_manager)
-        for piece in self._answer(scope, ask, GuardedChat._send_streamed):
+        for piece in self._answer(scope, ask, list, GuardedChat._send_streamed):
             if run_manager is not None:
                 run_manager.on_llm_new_token(piece.text, chunk=piece)
             yield piece
@@ -184,7 +189,7 @@ class GuardedChat(UnreadCalls, ChatOpenAI):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         ask, scope = Ask.of(messages, stop, kwargs), self._scope or scope_of_run(run_manager)
-        for piece in await self._aanswer(scope, ask, GuardedChat._asend_streamed):
+        for piece in await self._aanswer(scope, ask, list, GuardedChat._asend_streamed):
             if run_manager is not None:
                 await run_manager.on_llm_new_token(piece.text, chunk=piece)
             yield piece
@@ -193,43 +198,56 @@ class GuardedChat(UnreadCalls, ChatOpenAI):
         """Send in one piece what LangChain cannot put together from a stream: several replies to one call."""
         return (kwargs.get("n") or 1) > 1 or super()._streaming_disabled(**kwargs)
 
-    def _answer(self, scope: Scope, ask: Ask, send: Callable[["GuardedChat", CallAccount, Request], R]) -> R:
+    def _answer(
+        self, scope: Scope, ask: Ask, form: type[Reply], send: Callable[["GuardedChat", CallAccount, Request], Reply]
+    ) -> Reply:
         """Make one call, blocking; where the server is down, the next back end is asked the same."""
         wanted, ask = ask, understood(self._desk, ask)
         try:
             with CallAccount(self._desk, scope, has_next=self._next is not None) as account:
-                request = self._admit(account, ask)
+                request = admit(account, ask, self._desk.window.now, partial(self._get_request_payload, **ask.kwargs))
 
-                def attempt() -> R:
+                def attempt() -> Reply:
                     with account.sending(ask.replies):
                         return send(self, account, request)
 
-                return self._desk.window.checked(request.fitted, account.blocking_tries()(attempt))
+                def made() -> Reply:
+                    return self._desk.window.checked(request.fitted, account.blocking_tries()(attempt))
+
+                return Replay[Reply].of(self._desk, account, request, form, self._get_request_payload).once(made)
         except BackendError as error:
             other = self if steps_down(self._desk, scope, ask, error) else finished(self._successor(scope, error))
             if other is None:
                 raise
-        return other._answer(scope, wanted, send)  # noqa: SLF001 - our own class
+        return other._answer(scope, wanted, form, send)  # noqa: SLF001 - our own class
 
     async def _aanswer(
-        self, scope: Scope, ask: Ask, send: Callable[["GuardedChat", CallAccount, Request], Awaitable[R]]
-    ) -> R:
+        self,
+        scope: Scope,
+        ask: Ask,
+        form: type[Reply],
+        send: Callable[["GuardedChat", CallAccount, Request], Awaitable[Reply]],
+    ) -> Reply:
         """Make one call, awaiting; where the server is down, the next back end is asked the same."""
         wanted, ask = ask, understood(self._desk, ask)
         try:
             with CallAccount(self._desk, scope, has_next=self._next is not None) as account:
-                request = await self._aadmit(account, ask)
+                payload_of = partial(self._get_request_payload, **ask.kwargs)
+                request = await aadmit(account, ask, self._desk.window.now, payload_of)
 
-                async def attempt() -> R:
+                async def attempt() -> Reply:
                     with account.sending(ask.replies):
                         return await send(self, account, request)
 
-                return await self._desk.window.achecked(request.fitted, await account.awaiting_tries()(attempt))
+                async def made() -> Reply:
+                    return await self._desk.window.achecked(request.fitted, await account.awaiting_tries()(attempt))
+
+                return await Replay[Reply].of(self._desk, account, request, form, self._get_request_payload).aonce(made)
         except BackendError as error:
             other = self if steps_down(self._desk, scope, ask, error) else await self._successor(scope, error)
             if other is None:
                 raise
-        return await other._aanswer(scope, wanted, send)  # noqa: SLF001 - our own class
+        return await other._aanswer(scope, wanted, form, send)  # noqa: SLF001 - our own class
 
     async def _successor(self, scope: Scope, error: BackendError) -> "GuardedChat | None":
         """Return the next back end's model; None where there is none or another server cannot help."""
@@ -243,26 +261,6 @@ class GuardedChat(UnreadCalls, ChatOpenAI):
         failure = failure_of(error)
         is_down = isinstance(error, BackendUnavailable) or (failure is not None and failure.server_failed)
         return await self._next() if self._next and is_down else None
-
-    def _admit(self, account: CallAccount, ask: Ask) -> Request:
-        """Count and fit a call, blocking."""
-        admitting = admission(ask, self._desk.window.now, partial(self._get_request_payload, **ask.kwargs))
-        try:
-            asked = next(admitting)
-            while True:
-                asked = admitting.send(account.blocking_tries()(account.count, asked))
-        except StopIteration as end:
-            return admitted(account, end.value)
-
-    async def _aadmit(self, account: CallAccount, ask: Ask) -> Request:
-        """Count and fit a call, awaiting."""
-        admitting = admission(ask, self._desk.window.now, partial(self._get_request_payload, **ask.kwargs))
-        try:
-            asked = next(admitting)
-            while True:
-                asked = admitting.send(cast("Count", await account.awaiting_tries()(account.acount, asked)))
-        except StopIteration as end:
-            return admitted(account, end.value)
 
     def _send(self, account: CallAccount, request: Request) -> ChatResult:
         return received(account, request, super()._generate(*request.args, None, **request.kwargs))

@@ -84,6 +84,7 @@ class Call:
             may as well come from memory, or be made here.
         error: why it was refused or failed, one line; empty otherwise.
         engine: what was asked, in words (``vllm 0.32.0``).
+        cached: whether the reply is one that was given to an identical call before: nothing left, no budget was used.
     """
 
     scope: Scope
@@ -104,6 +105,7 @@ class Call:
     count_failures: tuple[Attempt, ...] = ()
     error: str = ""
     engine: str = ""
+    cached: bool = False
 
     @property
     def tries(self) -> int:

@@ -44,6 +44,7 @@ _SAFE_KEYS = {
 }
 
 Payload = dict[str, Any]
+PayloadOf = Callable[[Sequence[BaseMessage]], Payload]
 Admission = Generator[Payload | str, Count, "Request"]
 
 
@@ -119,7 +120,7 @@ class Request:
         return {}
 
 
-def admission(ask: Ask, window: Window, payload_of: Callable[[Sequence[BaseMessage]], Payload]) -> Admission:
+def admission(ask: Ask, window: Window, payload_of: PayloadOf) -> Admission:
     """Count and fit a call; one rule for blocking and for awaiting callers.
 
     Yields:
@@ -165,8 +166,29 @@ def _is_valid(form: type[BaseModel], value: Json) -> bool:
     return True
 
 
-def admitted(account: CallAccount, request: Request) -> Request:
-    """Note what is going to be sent."""
+def admit(account: CallAccount, ask: Ask, window: Window, payload_of: PayloadOf) -> Request:
+    """Count and fit a call, blocking, and note what is going to be sent; see `admission`. Raises BackendError, too."""
+    admitting = admission(ask, window, payload_of)
+    try:
+        asked = next(admitting)
+        while True:
+            asked = admitting.send(account.blocking_tries()(account.count, asked))
+    except StopIteration as end:
+        return _admitted(account, end.value)
+
+
+async def aadmit(account: CallAccount, ask: Ask, window: Window, payload_of: PayloadOf) -> Request:
+    """Await what `admit` returns."""
+    admitting = admission(ask, window, payload_of)
+    try:
+        asked = next(admitting)
+        while True:
+            asked = admitting.send(cast("Count", await account.awaiting_tries()(account.acount, asked)))
+    except StopIteration as end:
+        return _admitted(account, end.value)
+
+
+def _admitted(account: CallAccount, request: Request) -> Request:
     account.fitted(request.fitted, request.count)
     return request
 

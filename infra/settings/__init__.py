@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from infra.errors import ConfigurationError
+from infra.settings.cache import CacheSettings
 from infra.settings.common import words
 from infra.settings.documents import IngestSettings, RerankerSettings, RetrievalSettings
 from infra.settings.servers import (
@@ -36,6 +37,7 @@ __all__ = [
     "BackendKind",
     "BackendName",
     "BudgetSettings",
+    "CacheSettings",
     "CallSettings",
     "EmbeddingKind",
     "EmbeddingSettings",
@@ -98,6 +100,7 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     reranker: RerankerSettings = RerankerSettings()
     ingest: IngestSettings = IngestSettings()
+    cache: CacheSettings = CacheSettings()
 
     @property
     def tenant_dir(self) -> Path:

@@ -69,6 +69,7 @@ def test_the_record_has_the_fields_of_the_specification():
             "dropped": 2,
             "cut_tokens": 12,
             "count_failures": 0,
+            "cached": False,
         },
     }
 

@@ -24,6 +24,8 @@ ANSWER = [HumanMessage("What is the capital of France?")]
 
 
 def resources(net: Net, backend: BackendName = "auto", **settings: Any) -> Resources:
+    """Open them without the cache: the same is asked more than once."""
+    settings = {"cache": {"enabled": False}, **settings}
     return Resources(load_settings(backend=backend, **settings), server=net.transports)
 
 
