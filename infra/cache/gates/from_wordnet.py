@@ -34,17 +34,23 @@ def _synsets(folder: Path) -> Iterator[tuple[str, list[str], list[list[str]]]]:
 
 
 def _antonyms(synsets: dict[str, tuple[list[str], list[list[str]]]]) -> set[tuple[str, str]]:
+    """Pairs of stems: each word of a synset with each of the synset that one of its words is the opposite of."""
     found: set[tuple[str, str]] = set()
     for words, pointers in synsets.values():
-        for kind, place, part, ends in pointers:
-            if kind != _ANTONYM:
-                continue
-            one = words[int(ends[:2], 16) - 1]
-            other = synsets[{"s": "a"}.get(part, part) + place][0][int(ends[2:], 16) - 1]
-            if _WORD.fullmatch(one) and _WORD.fullmatch(other) and stem(one.lower()) != stem(other.lower()):
-                first, second = sorted((stem(one.lower()), stem(other.lower())))
-                found.add((first, second))
-    return found
+        for kind, place, part, _ in pointers:
+            if kind == _ANTONYM:
+                others = synsets[{"s": "a"}.get(part, part) + place][0]
+                found |= {_pair(one, other) for one in words for other in others if _plain(one) and _plain(other)}
+    return {(one, other) for one, other in found if one != other}
+
+
+def _plain(word: str) -> bool:
+    return _WORD.fullmatch(word) is not None
+
+
+def _pair(one: str, other: str) -> tuple[str, str]:
+    first, second = sorted((stem(one.lower()), stem(other.lower())))
+    return first, second
 
 
 def main() -> None:

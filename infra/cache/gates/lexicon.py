@@ -42,6 +42,8 @@ class Lexicon:
     """Irregular past form to its base."""
     antonyms: frozenset[tuple[str, str]]
     """Pairs of stems, in alphabetical order."""
+    prefixes: frozenset[str]
+    """Prefixes that make another word of a word."""
     words: frozenset[str]
     """Stems of known words."""
     names: frozenset[str]
@@ -69,8 +71,18 @@ class Lexicon:
         return self.base(word) in self.words and word not in self.names
 
     def are_antonyms(self, one: str, other: str) -> bool:
-        """Whether two stems are opposites."""
-        return (min(one, other), max(one, other)) in self.antonyms
+        """Whether two words are opposites, in whichever degree (later, earlier)."""
+        return any((min(a, b), max(a, b)) in self.antonyms for a in self._bases(one) for b in self._bases(other))
+
+    def _bases(self, word: str) -> set[str]:
+        """The stem of ``word`` and of what it may be the comparative or superlative of (Quirk et al. 1985, 7.75-7.79)."""
+        bases = {self.base(word)}
+        for ending in ("er", "est"):
+            if word.endswith(ending):
+                short = word.removesuffix(ending)
+                doubled = short[:-1] if short[-1:] == short[-2:-1] else short
+                bases |= {stem(form) for form in (short, short + "e", doubled, short.removesuffix("i") + "y")}
+        return bases
 
 
 @cache
@@ -88,6 +100,7 @@ def lexicon() -> Lexicon:
         fixed=tuple(word for word in (*closed, *numbers, *units) if len(word) >= _SHORTEST_FIXED),
         past={form: row[0] for row in _rows("irregular.tsv") for form in row[1:] if form != row[0]},
         antonyms=frozenset((row[0], row[1]) for row in _rows("antonyms.tsv")),
+        prefixes=frozenset(row[0] for row in _rows("prefixes.tsv")),
         words=frozenset(row[0] for row in _rows("words.txt")),
         names=frozenset(row[0] for row in _rows("names.txt")),
         contractions={row[0]: row[1] for row in contracted if not row[0].startswith("*")},

@@ -14,12 +14,8 @@ from infra.cache.gates.reading import Reading, Word
 Veto = Callable[[Pair], str | None]
 _SHOWN = 4
 """Words named in a reason at most."""
-_OPPOSING = tuple(
-    "un in im il ir dis non mis anti de counter under over sub super re pre post inter intra hyper hypo micro macro "
-    "multi mono pro co ex".split()  # noqa: SIM905 - a list to be read by people
-)
-"""Prefixes that make another word of a word (Quirk et al. 1985, appendix I.21-30); a base has three letters or more."""
 _SHORTEST_BASE = 3
+_SAME_ROOT = 4
 
 
 def refused(pair: Pair) -> tuple[str, str] | None:
@@ -70,13 +66,17 @@ def _polarity(pair: Pair) -> str | None:
 
 def _opposed(one: Word, other: Word) -> bool:
     """Antonyms, a word and its negation by a prefix, or harmful beside harmless."""
-    if lexicon().are_antonyms(one.same, other.same):
+    words = lexicon()
+    if words.are_antonyms(one.form, other.form):
         return True
-    short, long = sorted((one.same, other.same), key=len)
-    if len(short) >= _SHORTEST_BASE and any(long == prefix + short for prefix in _OPPOSING):
-        return True
+    for this, that in ((one.form, other.form), (one.same, other.same)):
+        short, long = sorted((this, that), key=len)
+        if len(short) >= _SHORTEST_BASE and long.endswith(short) and long.removesuffix(short) in words.prefixes:
+            return True
     bare = [word.form.removesuffix("less") for word in (one, other)]
-    return any(form.endswith("less") for form in (one.form, other.form)) and bare[0][:4] == bare[1][:4]
+    return (
+        any(form.endswith("less") for form in (one.form, other.form)) and bare[0][:_SAME_ROOT] == bare[1][:_SAME_ROOT]
+    )
 
 
 def _past(pair: Pair) -> str | None:

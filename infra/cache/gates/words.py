@@ -7,6 +7,7 @@ scripts). Pure functions of text and lexicon.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from infra.cache.gates.lexicon import Lexicon
 from infra.cache.gates.slips import one_slip
@@ -60,10 +61,9 @@ def _phrases(found: list[Token], lexicon: Lexicon) -> list[Token]:
 
 def _which(found: list[Token]) -> list[Token]:
     """*Which* before an open word asks what *what* asks there (Quirk et al. 1985, 6.38: it only offers a choice)."""
-    follows = [*found[1:], None]
     return [
         replace(token, same="what") if token.form == "which" and after and after.kind in _NAMING else token
-        for token, after in zip(found, follows, strict=True)
+        for token, after in zip_longest(found, found[1:])
     ]
 
 
