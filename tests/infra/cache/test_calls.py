@@ -1,4 +1,4 @@
-"""The cache of calls: equal work is done once, at the same time and ever after, and never fails for the cache's sake."""
+"""The cache of calls: equal work is done once, now and ever after, and never fails for the sake of the cache."""
 
 import asyncio
 import stat
