@@ -128,7 +128,7 @@ async def test_what_is_no_whole_reply_is_not_given_again(keeper: CallCache, said
         with suppress(BackendError):
             await say(b, way)
         arrived.append(len(server.chats))
-    assert arrived[1] == 2 * arrived[0] > 0
+    assert arrived[1] > arrived[0] > 0  # no more than that: after five failures the server is left alone
 
 
 @pytest.mark.parametrize("change", [{"provisional": True}, {"engine": "vllm 2"}, {"base_url": "http://127.0.0.1:1/v1"}])
