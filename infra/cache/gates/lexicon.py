@@ -75,7 +75,7 @@ class Lexicon:
         return any((min(a, b), max(a, b)) in self.antonyms for a in self._bases(one) for b in self._bases(other))
 
     def _bases(self, word: str) -> set[str]:
-        """The stem of ``word`` and of what it may be the comparative or superlative of (Quirk et al. 1985, 7.75-7.79)."""
+        """The stem of ``word``, and of what it may be a higher degree of (Quirk et al. 1985, 7.75-7.79)."""
         bases = {self.base(word)}
         for ending in ("er", "est"):
             if word.endswith(ending):

@@ -12,7 +12,9 @@ from infra.cache.gates.reading import Reading, Word
 from infra.cache.gates.slips import one_slip
 from infra.cache.gates.words import WORD
 
-_NO_PLACE = frozenset({"bare", "be", "have", "modal"})
+_AUXILIARY = frozenset({"be", "have", "modal"})
+_NO_PLACE = _AUXILIARY | {"bare"}
+_DO = frozenset({"do", "does", "did"})
 _LEADS = frozenset({"direction", "linker"})
 """What a phrase begins with that may stand before the question or behind it."""
 _SHORTEST_MISSPELT = 5
@@ -43,7 +45,8 @@ def paired(asked: Reading, kept: Reading) -> Pair:
     loose = {id(word) for word in (*only_asked, *only_kept)}
     left = {id(word) for pair in misspelt for word in pair}
     lined_up = _lined_up(ours, theirs, loose)
-    same_order = lined_up is not None or _lined_up(_without(ours, loose), _without(theirs, loose), set()) is not None
+    common = lined_up or _lined_up(_without(ours, loose), _without(theirs, loose), set())
+    same_order = common is not None and _same_auxiliaries(asked, kept, moved=_is_moved(common, ours))
     return Pair(
         asked,
         kept,
@@ -108,6 +111,29 @@ def _lined_up(ours: list[Word], theirs: list[Word], loose: set[int]) -> tuple[tu
 
 def _fits(one: Word, other: Word, loose: set[int]) -> bool:
     return (one.kind == other.kind and one.same == other.same) or (id(one) in loose and id(other) in loose)
+
+
+def _is_moved(common: tuple[tuple[Word, Word], ...], ours: list[Word]) -> bool:
+    """Whether a phrase was moved from one end to the other to line the words up."""
+    places = {id(word): place for place, word in enumerate(ours)}
+    order = [places[id(one)] for one, _ in common]
+    return order != sorted(order)
+
+
+def _same_auxiliaries(asked: Reading, kept: Reading, *, moved: bool) -> bool:
+    """Whether modals and forms of be, have and do follow each other alike; an indirect question drops its do."""
+    for kinds in (_AUXILIARY, frozenset({"bare"})):
+        ours, theirs = ([word.form for word in read.words if _is_auxiliary(word, kinds)] for read in (asked, kept))
+        if sorted(ours) != sorted(theirs):
+            continue
+        turns = [ours[at:] + ours[:at] for at in range(len(ours))] if moved else []
+        if theirs != ours and theirs not in turns:
+            return False
+    return True
+
+
+def _is_auxiliary(word: Word, kinds: frozenset[str]) -> bool:
+    return word.kind in kinds and (word.kind != "bare" or word.form in _DO)
 
 
 def _turns(words: list[Word]) -> Iterator[list[Word]]:

@@ -13,7 +13,8 @@ MEANT = {"purchase": "buy", "purchased": "buy", "bought": "buy", "buy": "buy", "
 
 
 def pieces(text: str) -> list[int]:
-    return [crc32(MEANT.get(piece.lower(), piece.lower()).encode()) for piece in re.findall(r"\w+|[^\w\s]", text)]
+    found: list[str] = re.findall(r"\w+|[^\w\s]", text.lower())
+    return [crc32(MEANT.get(piece, piece).encode()) for piece in found]
 
 
 def read(question: str) -> Reading:

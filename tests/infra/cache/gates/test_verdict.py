@@ -38,10 +38,10 @@ def test_the_outcome_is_the_same_both_ways(one: str, other: str) -> None:
     assert judged(one, other).outcome == judged(other, one).outcome
 
 
-@given(question, st.sampled_from([str.upper, str.lower, str.title]), st.sampled_from(["", ".", "?!", " ...", " ?"]))
-def test_case_and_punctuation_never_matter(text: str, case: object, end: str) -> None:
-    changed = (case(text) if callable(case) else text).rstrip("?.") + end  # pyright: ignore
-    assert judged(text, changed).gate == "same words"
+@given(question, st.sampled_from(["upper", "lower", "title"]), st.sampled_from(["", ".", "?!", " ...", " ?"]))
+def test_case_and_punctuation_never_matter(text: str, case: str, end: str) -> None:
+    changed = {"upper": text.upper(), "lower": text.lower(), "title": text.title()}[case]
+    assert judged(text, changed.rstrip("?.") + end).gate == "same words"
 
 
 @given(question, st.integers(0, 10**6))
