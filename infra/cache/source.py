@@ -5,9 +5,9 @@ last known to be true of the present state of the documents; of another state, t
 bring the same passages in the same order. Nothing here asks a model. Bounded by ``Asking``.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from time import monotonic
 
 from infra.cache.data import AnswerTable
 from infra.cache.notes import Notes
@@ -106,7 +106,7 @@ class AnswerSource:
         """Whether the gates accept a candidate and it is fresh."""
         assert isinstance(ask, Asking)
         kept = ask.loaded[key]
-        if time.monotonic() > ask.until:
+        if monotonic() > ask.until:
             ask.verdicts.append((kept.question, "no time was left to look at it"))
             return False
         outcome, reason = self.gates.judge(ask.asked, kept)
@@ -140,7 +140,7 @@ class AnswerSource:
         ask.rechecked += 1
         self.documents.follow()  # a search must not miss what was stored a moment ago
         for one in kept.searches:
-            if time.monotonic() > ask.until:
+            if monotonic() > ask.until:
                 return "no time was left to make its searches again"
             if ask.search(one.query, one.roots) != one:
                 self.notes.outdated(kept)
