@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ class Work:
 
 
 @contextmanager
-def cache(path: Path, **options: Any) -> Iterator[CallCache]:
+def cache(path: Path, **options: Any) -> Generator[CallCache]:
     opened = CallCache(path, lease_seconds=LEASE_SECONDS, **options)
     try:
         yield opened
