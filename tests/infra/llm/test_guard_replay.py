@@ -35,7 +35,7 @@ def keeper(tmp_path: Path) -> Iterator[CallCache]:
 def written(keeper: CallCache) -> None:
     """Wait until what was put off is done, by asking for something after it."""
     done = Event()
-    keeper._file.behind(done.set) - there is no other way to see it
+    keeper._file.behind(done.set)
     assert done.wait(30)
 
 
