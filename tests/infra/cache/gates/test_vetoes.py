@@ -25,6 +25,7 @@ REFUSED = [
     ("tense", "What does the company build?", "What did the company build?"),
     ("tense", "Who is the director?", "Who was the director?"),
     ("tense", "Who was the director of the firm?", "Who were the directors of the firm?"),
+    ("tense", "Who has worked at the mill?", "Who worked at the mill?"),
     ("person", "What is my password?", "What is your password?"),
     ("direction", "How many people live above the bridge?", "How many people live below the bridge?"),
     ("direction", "What happened before the war?", "What happened after the war?"),
