@@ -38,6 +38,8 @@ class Lexicon:
     """Word to its class (number or date) and its value."""
     units: dict[str, str]
     """Form of a unit to the unit."""
+    cased: dict[str, str]
+    """Code of a unit, capitals as they are written, to the unit."""
     past: dict[str, str]
     """Irregular past form to its base."""
     antonyms: frozenset[tuple[str, str]]
@@ -98,6 +100,7 @@ def lexicon() -> Lexicon:
         numbers=numbers,
         units=units,
         fixed=tuple(word for word in (*closed, *numbers, *units) if len(word) >= _SHORTEST_FIXED),
+        cased={row[0]: row[1] for row in _rows("cased.tsv")},
         past={form: row[0] for row in _rows("irregular.tsv") for form in row[1:] if form != row[0]},
         antonyms=frozenset((row[0], row[1]) for row in _rows("antonyms.tsv")),
         prefixes=frozenset(row[0] for row in _rows("prefixes.tsv")),

@@ -4,7 +4,7 @@ A reading is kept with its cache entry: ``packed`` gives at most some 10 KB (flo
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import msgpack
@@ -82,7 +82,7 @@ def reading(
     words = lexicon()
     whole = folded(question[: MAX_CHARS + 1])
     plain = plainer(whole, words)
-    found = tokens(plain, words)
+    found = [_cased(token, question, words) for token in tokens(plain, words)]
     proper = _proper(question, found)
     key = " ".join(token.same if token.kind in _CANONICAL else token.form for token in found)
     found = [token if place in proper else corrected(token, words) for place, token in enumerate(found)]
@@ -110,6 +110,12 @@ def _words(found: list[Token], proper: set[int], lexicon: Lexicon) -> list[Word]
         )
         row += is_open
     return words
+
+
+def _cased(token: Token, question: str, lexicon: Lexicon) -> Token:
+    """The token; a unit's code that only its capitals tell from another (Mb, MB) as that unit."""
+    unit = lexicon.cased.get(question[token.start : token.end])
+    return replace(token, same=unit, kind="unit") if unit else token
 
 
 def _proper(question: str, found: list[Token]) -> set[int]:

@@ -12,6 +12,8 @@ REFUSED = [
     ("dates", "Who called on Monday?", "Who called on Friday?"),
     ("dates", "When does the shop open in March?", "When does the shop open in April?"),
     ("units", "Is the limit 10 MB?", "Is the limit 10 GB?"),
+    ("units", "Is the limit 10 Mb?", "Is the limit 10 MB?"),
+    ("units", "Does it take 5 mW?", "Does it take 5 MW?"),
     ("units", "How many miles is it?", "How many kilometers is it?"),
     ("residue", "What is the C# compiler called?", "What is the C++ compiler called?"),
     ("residue", "What does 日 mean?", "What does 月 mean?"),
