@@ -97,10 +97,10 @@ class Tenant:
     def ask(self, question: str) -> Decision:
         return self.cache.ask(self.asked(question), self.search)
 
-    def keep(self, question: str, decision: Decision) -> str:
+    def keep(self, question: str, decision: Decision, finding: Finding | None = None) -> str:
         """Answer a question as after a miss, and store the answer."""
         assert decision.generation is not None
-        finding = found(self.index, question)
+        finding = finding or found(self.index, question)
         return self.cache.keep(
             self.asked(question), answer_of(finding), [search_of(finding)], COST, generation=decision.generation
         )
