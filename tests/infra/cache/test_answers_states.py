@@ -40,6 +40,10 @@ class Answers(RuleBasedStateMachine):
         quick(self.patch)
         self.tenants = {name: Tenant(self.home, name) for name in ("one", "two")}
         self.started: list[tuple[str, str, Decision, Finding]] = []
+        for who in self.tenants:
+            self.write(who, "first.md", "Cats sleep. Dogs chase cats. Birds sing.")
+            for question in ("Where do cats sleep?", "Who sings?"):
+                self.ask(who, question)
 
     @rule(who=TENANTS, name=NAMES, text=TEXTS)
     def write(self, who: str, name: str, text: str) -> None:
