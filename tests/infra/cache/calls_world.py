@@ -63,6 +63,13 @@ def cache(path: Path, **options: Any) -> Generator[CallCache]:
         opened.close()
 
 
+async def waited_for_by(calls: CallCache, number: int) -> None:
+    """Return when so many wait for the one that leads."""
+    (leading,) = calls._flights._leading.values()
+    while len(leading.landed._done_callbacks) < number:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+
+
 def main(path: str, says: str) -> None:
     """Do the work of one key once; says so on stdout when it begins, ends when stdin says so or is closed."""
 

@@ -2,25 +2,19 @@
 
 import asyncio
 import stat
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from secrets import token_hex
-from subprocess import PIPE, Popen
 from threading import Barrier
-from time import monotonic
 
 import pytest
 from loguru import logger
 
 from infra.cache.calls import CALLS_FILE, CallCache, clear_calls, edition, open_calls
 from infra.cache.calls_file import CallFigures
-from infra.cache.calls_store import CallStore
 from infra.settings import load_settings
-from infra.store.database import Database
-from tests.infra.cache.calls_world import LEASE_SECONDS, Words, Work, cache
+from tests.infra.cache.calls_world import Words, Work, cache, waited_for_by
 
 WORDS = Words()
 
@@ -106,7 +100,7 @@ async def test_a_leader_that_is_stopped_leaves_its_place_to_one_other(calls: Cal
     leader = asyncio.create_task(aonce(calls, first))
     await first.begun.wait()
     followers = [asyncio.create_task(aonce(calls, second)) for _ in range(8)]
-    await asyncio.sleep(0)
+    await waited_for_by(calls, 8)
     leader.cancel()
     with suppress(asyncio.CancelledError):
         await leader
@@ -182,106 +176,6 @@ def test_the_file_is_its_users_alone(calls: CallCache, path: Path) -> None:
     calls.close()
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
-
-
-def test_a_file_that_is_no_database_is_said_once_and_costs_no_answer(path: Path, warnings: list[str]) -> None:
-    path.parent.mkdir()
-    path.write_bytes(b"no database at all" * 100)
-    with cache(path) as opened:
-        work = Work()
-        assert [opened.once(f"{n}", work, WORDS) for n in range(5)] == ["said"] * 5
-    assert len(warnings) == 1
-    assert warnings[0].startswith(f"no calls are taken from the cache: the database {path} failed: file is not a data")
-    assert warnings[0].endswith(f"; remove {path}, or set DOCMIND_CACHE__ENABLED=false")
-
-
-def test_a_file_that_was_broken_under_us_costs_no_answer(path: Path, warnings: list[str]) -> None:
-    with cache(path) as opened:
-        opened.once("key", Work("one"), WORDS)
-    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 40_960)
-    with cache(path) as opened:
-        assert opened.once("key", Work("two"), WORDS) in ("one", "two")
-        assert opened.once("other", Work("three"), WORDS) == "three"
-    assert len(warnings) == 1
-
-
-def test_a_damaged_value_is_made_anew_and_mended(path: Path) -> None:
-    with cache(path) as opened:
-        opened.once("key", Work("one"), WORDS)
-    database = Database(path, "")
-    with database.transaction() as change:
-        change.execute("UPDATE entries SET value = x'789c00'")
-    database.close()
-    work = Work("two")
-    for _ in range(2):
-        with cache(path) as opened:
-            assert opened.once("key", work, WORDS) == "two"
-    assert work.done == 1
-
-
-def test_a_full_disk_costs_no_answer(path: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    CallStore(path, max_bytes=1e9, max_age_seconds=60).close()
-
-    def full(execute: Callable[[str], object]) -> None:
-        execute("PRAGMA max_page_count=1")  # no page more than there are
-
-    monkeypatch.setattr("infra.cache.calls_store._patience", full)
-    texts = [token_hex(9_000) for _ in range(20)]
-    with cache(path) as opened:
-        assert [opened.once(text, Work(text), WORDS) for text in texts] == texts
-    assert [line.partition("failed: ")[2].partition(";")[0] for line in warnings] == ["database or disk is full"]
-
-
-def test_a_folder_that_cannot_be_written_costs_no_answer(tmp_path: Path, warnings: list[str]) -> None:
-    (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    with cache(tmp_path / "file" / CALLS_FILE) as opened:
-        assert opened.once("key", Work(), WORDS) == "said"
-    assert len(warnings) == 1
-
-
-def test_work_goes_on_after_closing(path: Path) -> None:
-    with cache(path) as opened:
-        opened.once("key", Work("one"), WORDS)
-    work = Work("two")
-    assert [opened.once("key", work, WORDS) for _ in range(2)] == ["two"] * 2
-    opened.close()
-
-
-def _process(path: Path, says: str) -> "Popen[str]":
-    command = [sys.executable, "-m", "tests.infra.cache.calls_world", str(path), says]
-    return Popen(command, stdin=PIPE, stdout=PIPE, text=True)
-
-
-def test_two_processes_make_one_call(path: Path) -> None:
-    process = _process(path, "theirs")
-    assert process.stdout
-    assert process.stdout.readline() == "began\n"
-    with cache(path) as opened, ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(opened.once, "key", Work("ours"), WORDS)
-        process.communicate("go\n", timeout=30)
-        assert waiting.result(30) == "theirs"
-
-
-def test_the_claim_of_a_killed_process_lapses(path: Path) -> None:
-    process = _process(path, "theirs")
-    assert process.stdout
-    assert process.stdout.readline() == "began\n"
-    process.kill()
-    process.communicate(timeout=30)
-    with cache(path) as opened:
-        assert opened.once("key", Work("ours"), WORDS) == "ours"
-        assert opened.once("key", Work("never"), WORDS) == "ours"
-
-
-def test_a_claim_is_renewed_while_its_work_is_done(path: Path) -> None:
-    process = _process(path, "theirs")
-    assert process.stdout
-    assert process.stdout.readline() == "began\n"
-    with cache(path) as opened:
-        began = monotonic()
-        assert opened.once("key", Work("own"), Words(seconds=2 * LEASE_SECONDS)) == "own"
-        assert monotonic() - began >= 2 * LEASE_SECONDS  # it waited as long as the work may take: no lease ran out
-        process.communicate("go\n", timeout=30)
 
 
 def test_a_tenant_has_a_file_of_its_own_and_a_switch(data_dir: Path) -> None:
