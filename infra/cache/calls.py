@@ -147,7 +147,10 @@ class CallCache:
             leader = self._flights.join(flight)
             if leader is None:
                 return (yield from self._claiming(flight))
-            landing = cast("Landing | None", (yield _Wait(min(leader.left, flight.left), leader)))
+            if leader.landed.done():  # what it made is being written
+                landing = leader.landed.result()
+            else:
+                landing = cast("Landing | None", (yield _Wait(min(leader.left, flight.left), leader)))
             if landing != "stopped":
                 return landing if isinstance(landing, Kept) else None
 

@@ -66,7 +66,7 @@ def cache(path: Path, **options: Any) -> Generator[CallCache]:
 async def waited_for_by(calls: CallCache, number: int) -> None:
     """Return when so many wait for the one that leads."""
     (leading,) = calls._flights._leading.values()
-    while len(leading.landed._done_callbacks) < number:  # noqa: ASYNC110 - nobody tells
+    while len(leading.landed._done_callbacks) < number:  # noqa: ASYNC110 - nobody tells  # pyright: ignore[reportAttributeAccessIssue]
         await asyncio.sleep(0)
 
 
