@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Set
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -112,8 +112,9 @@ def connected(address: str, workers: int | None) -> Generator[Any]:
             ray: Any = importlib.import_module("ray")
             data: Any = importlib.import_module("ray.data")
             _quiet(data)
-            stack.callback(_leave, ray)
+            stack.callback(_shut_down, ray)
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
+            stack.callback(_await_threads, frozenset(threading.enumerate()))
         with ray_errors(address):
             _await_processor(ray, address)
         yield ray
@@ -185,13 +186,17 @@ def _await_processor(ray: Any, address: str) -> None:  # noqa: ANN401 - an optio
         time.sleep(POLL_SECONDS)
 
 
-def _leave(ray: Any) -> None:  # noqa: ANN401 - an optional vendor's
-    """Shut Ray down once its threads are gone: one that still works then takes the whole process with it."""
+def _await_threads(usual: Set[threading.Thread]) -> None:
+    """Wait for Ray Data's threads, those not in ``usual``: one that still works then takes the process with it."""
     deadline = time.monotonic() + LEAVE_SECONDS
     with _held_back():
         for thread in threading.enumerate():
-            if type(thread).__module__.startswith("ray."):
+            if thread not in usual and type(thread).__module__.startswith("ray."):
                 thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _shut_down(ray: Any) -> None:  # noqa: ANN401 - an optional vendor's
+    with _held_back():
         ray.shutdown()
 
 

@@ -75,34 +75,41 @@ def healthy(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setattr(ingest_ray_cluster, "HEALTH", ("-c", code))
 
 
-def test_an_interruption_waits_until_ray_has_started_and_its_threads_are_gone(
-    docs: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_an_interruption_waits_until_ray_has_started(docs: Path, monkeypatch: pytest.MonkeyPatch):
     ray = fake_ray.installed(monkeypatch)
-    done: list[str] = []
+    started: list[bool] = []
+
+    def start(**_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        started.append(True)
+
+    monkeypatch.setattr(ray, "init", start)
+    usual = signal.getsignal(signal.SIGINT)
+    assert call(docs, "--ray", "local").exit_code == door.INTERRUPTED
+    assert (started, ray.calls, ray.blocks) == ([True], ["shutdown"], 0)
+    assert signal.getsignal(signal.SIGINT) is usual
+
+
+def test_ray_is_shut_down_once_its_threads_are_gone(docs: Path, monkeypatch: pytest.MonkeyPatch):
+    ray = fake_ray.installed(monkeypatch)
     go_on = threading.Event()
 
     class Executor(threading.Thread):
         def run(self) -> None:
             go_on.wait()
-            done.append("thread")
+            ray.calls.append("thread")
 
     Executor.__module__ = "ray.data"
+    executor = Executor()
 
-    def start(**_: object) -> None:
-        signal.raise_signal(signal.SIGINT)
-        Executor().start()
-        done.append("started")
+    def interrupt(_: int) -> None:
+        executor.start()
         threading.Timer(0.05, go_on.set).start()
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(ray, "init", start)
-    monkeypatch.setattr(ray, "shutdown", lambda: done.append("ended"))
-    usual = signal.getsignal(signal.SIGINT)
-    result = call(docs, "--ray", "local")
-    assert result.exit_code == door.INTERRUPTED
-    assert done == ["started", "thread", "ended"]
-    assert ray.blocks == 0
-    assert signal.getsignal(signal.SIGINT) is usual
+    ray.before_block = interrupt
+    assert call(docs, "--ray", "local").exit_code == door.INTERRUPTED
+    assert ray.calls[1:] == ["thread", "shutdown"]
 
 
 def test_a_running_cluster_is_taken_as_it_is(ray: FakeRay, docs: Path, cluster: str, monkeypatch: pytest.MonkeyPatch):
