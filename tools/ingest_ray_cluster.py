@@ -12,12 +12,14 @@ import importlib.util
 import logging
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Set
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +38,8 @@ HEALTH_SECONDS = 30.0
 FREE_SECONDS = 60.0
 """How long a processor of the cluster is waited for."""
 POLL_SECONDS = 0.5
+LEAVE_SECONDS = 30.0
+"""How long Ray's threads are waited for; mostly they need a second."""
 STORE_BYTES = 512 * 2**20
 """Ray's shared memory of a local cluster."""
 BLOCK_BYTES = 16 * 2**20
@@ -104,13 +108,14 @@ def connected(address: str, workers: int | None) -> Generator[Any]:
         stack.enter_context(_environment(variables))
         if address != LOCAL:
             _check_reachable(address)
-        with ray_errors(address):
+        with _held_back(), ray_errors(address):
             ray: Any = importlib.import_module("ray")
             data: Any = importlib.import_module("ray.data")
-        stack.callback(ray.shutdown)
-        with ray_errors(address):
             _quiet(data)
+            stack.callback(_shut_down, ray)
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
+            stack.callback(_await_threads, frozenset(threading.enumerate()))
+        with ray_errors(address):
             _await_processor(ray, address)
         yield ray
 
@@ -179,6 +184,36 @@ def _await_processor(ray: Any, address: str) -> None:  # noqa: ANN401 - an optio
                 "wait for other work on it to end, add machines, or run without --ray"
             )
         time.sleep(POLL_SECONDS)
+
+
+def _await_threads(usual: Set[threading.Thread]) -> None:
+    """Wait for Ray Data's threads, those not in ``usual``: one that still works then takes the process with it."""
+    deadline = time.monotonic() + LEAVE_SECONDS
+    with _held_back():
+        for thread in threading.enumerate():
+            if thread not in usual and type(thread).__module__.startswith("ray."):
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _shut_down(ray: Any) -> None:  # noqa: ANN401 - an optional vendor's
+    with _held_back():
+        ray.shutdown()
+
+
+@contextmanager
+def _held_back() -> Generator[None]:
+    """Let Ctrl-C wait for the end of the block: Ray is not to be broken off while it starts or ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    for number in caught[:1]:
+        signal.raise_signal(number)
 
 
 def _check_reachable(address: str) -> None:

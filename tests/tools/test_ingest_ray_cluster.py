@@ -1,7 +1,9 @@
 """How a Ray cluster is reached, started and left, and what is said where that fails. A stand-in plays Ray's part."""
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +73,43 @@ def cluster() -> Iterator[str]:
 def healthy(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Have ``code`` run in the place of Ray's own command that looks whether a cluster is well."""
     monkeypatch.setattr(ingest_ray_cluster, "HEALTH", ("-c", code))
+
+
+def test_an_interruption_waits_until_ray_has_started(docs: Path, monkeypatch: pytest.MonkeyPatch):
+    ray = fake_ray.installed(monkeypatch)
+    started: list[bool] = []
+
+    def start(**_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        started.append(True)
+
+    monkeypatch.setattr(ray, "init", start)
+    usual = signal.getsignal(signal.SIGINT)
+    assert call(docs, "--ray", "local").exit_code == door.INTERRUPTED
+    assert (started, ray.calls, ray.blocks) == ([True], ["shutdown"], 0)
+    assert signal.getsignal(signal.SIGINT) is usual
+
+
+def test_ray_is_shut_down_once_its_threads_are_gone(docs: Path, monkeypatch: pytest.MonkeyPatch):
+    ray = fake_ray.installed(monkeypatch)
+    go_on = threading.Event()
+
+    class Executor(threading.Thread):
+        def run(self) -> None:
+            go_on.wait()
+            ray.calls.append("thread")
+
+    Executor.__module__ = "ray.data"
+    executor = Executor()
+
+    def interrupt(_: int) -> None:
+        executor.start()
+        threading.Timer(0.05, go_on.set).start()
+        raise KeyboardInterrupt
+
+    ray.before_block = interrupt
+    assert call(docs, "--ray", "local").exit_code == door.INTERRUPTED
+    assert ray.calls[1:] == ["thread", "shutdown"]
 
 
 def test_a_running_cluster_is_taken_as_it_is(ray: FakeRay, docs: Path, cluster: str, monkeypatch: pytest.MonkeyPatch):
