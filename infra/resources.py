@@ -17,7 +17,11 @@ from typing import Literal, get_args
 from langchain_core.language_models import BaseChatModel
 from loguru import logger
 
+from infra.cache.answers import AnswerCache
 from infra.cache.calls import CallCache, open_calls
+from infra.cache.data import AnswersFollow
+from infra.cache.meaning import Meaning
+from infra.cache.records import Bounds
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.errors import BackendError, ConfigurationError
@@ -28,8 +32,8 @@ from infra.llm.budget import Budget, Limits
 from infra.llm.desk import Desk
 from infra.llm.endpoint import Backend, Transports
 from infra.llm.ledger import Ledger
-from infra.settings import BackendKind, BackendName, ModelSettings, Settings
-from infra.store.embeddings import Embedder, word_pieces
+from infra.settings import BackendKind, BackendName, CacheSettings, ModelSettings, Settings
+from infra.store.embeddings import Embedder, MiniLM, word_pieces
 from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
 from infra.telemetry import CallLog
@@ -72,6 +76,7 @@ class Resources:
         self._inside = Transports(EngineTransport(engine), EngineAsyncTransport(engine))
         self._store_lock = Lock()
         self._store: tuple[Index, Embedder] | None = None
+        self._answers: AnswerCache | None = None
 
     def index(self) -> tuple[Index, Embedder]:
         """Return the tenant's index and the embedding model, opening both at the first call; blocks.
@@ -83,8 +88,28 @@ class Resources:
         with self._store_lock:
             if self._store is None:
                 embedder = open_embedder(self.settings)
-                self._store = (Index.open(self.settings, embedder), embedder)
+                index = Index.open(self.settings, embedder)
+                # whether they are asked or not: answers follow each change of documents, or are all forgotten
+                index.library.dependents.attach(AnswersFollow())
+                self._store = (index, embedder)
             return self._store
+
+    def answers(self) -> AnswerCache | None:
+        """Return the tenant's answer cache, opened at the first call; blocks. None where it is switched off.
+
+        Raises:
+            StoreLocked, StoreError: see `index`.
+        """
+        if not (self.settings.cache.enabled and self.settings.cache.answers):
+            return None
+        index, embedder = self.index()
+        with self._store_lock:
+            if self._answers is None:
+                pieces = word_pieces(self.settings.data_dir) if isinstance(embedder, MiniLM) else None
+                meaning = Meaning(embedder, pieces)
+                bounds = bounds_of(self.settings.cache)
+                self._answers = AnswerCache(index, meaning, meaning, bounds=bounds, qdrant=self.settings.qdrant)
+            return self._answers
 
     async def backend(self, name: BackendName | None = None, model: str = "") -> Backend:
         """Return the facts of a back end; see `chat`."""
@@ -151,6 +176,9 @@ class Resources:
             self.calls.close()
         with self._store_lock:
             store, self._store = self._store, None
+            answers, self._answers = self._answers, None
+        if answers is not None:
+            answers.close()  # before the documents it stands with
         if store is not None:
             store[0].close()
 
@@ -239,3 +267,8 @@ class Resources:
             self._opened[key] = renewed
             self._retired.append(opened.desk)
         return renewed.result()
+
+
+def bounds_of(settings: CacheSettings) -> Bounds:
+    """What the answers of a tenant may take."""
+    return Bounds(answers=settings.answers_max, megabytes=settings.answers_max_mb, days=settings.answers_max_age_days)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.cache.data import AnswersFollow
 from infra.errors import ConfigurationError, DocMindError, DocumentError
 from infra.settings import IngestSettings, load_settings
 from infra.store.embeddings import Embedder
@@ -173,6 +174,7 @@ def main(  # noqa: PLR0913 - a command's options
         address = check_address(ray) if ray is not None else None
         embedder = open_embedder(settings)
         with Index.open(settings, embedder) as index:
+            index.library.dependents.attach(AnswersFollow())
             elsewhere = OnRay(settings, index.library, embedder.model_id, address, ray_workers) if address else None
             do = partial(_do, index, embedder, settings.ingest, elsewhere=elsewhere)
             update = partial(bring_up_to_date, index, do, settings=settings.ingest)

@@ -68,18 +68,19 @@ class AnswerCache:
         self._assembled = False
         self._bounds = bounds or Bounds()
         self._documents = documents
+        self._gates = gates
         self._folder = documents.folder / FOLDER
         try:
-            self._assemble(embedder, gates, qdrant)
+            self._assemble(embedder, qdrant)
         except StoreError as error:
             self._turn_off(error)
 
-    def _assemble(self, embedder: Embedder, gates: Gates, qdrant: QdrantSettings | None) -> None:
+    def _assemble(self, embedder: Embedder, qdrant: QdrantSettings | None) -> None:
         self._table = AnswerTable(self._documents.library.dependents, self._bounds)
         opened = partial(Index, self._folder, embedder, qdrant=qdrant)
         self._questions = Questions(self._folder, embedder, self._table, opened, self._bounds.ask_seconds)
         self._notes = Notes(self._table)
-        source = AnswerSource(self._documents, self._table, self._questions, self._notes, gates, self._bounds)
+        source = AnswerSource(self._documents, self._table, self._questions, self._notes, self._gates, self._bounds)
         self._source = source
         self._gpt: GptCache[Asking | Keeping] = GptCache(source, self._questions.embed)
         self._assembled = True
@@ -128,12 +129,12 @@ class AnswerCache:
             generation: the decision's.
         """
         kept = self._new(asked, answer, searches, cost, generation)
-        refused = self._off or _unfit(kept)
-        if refused:
-            self._not_let_in()
-            return refused
-        keeping = Keeping(kept)
         try:
+            refused = self._off or _unfit(kept) or self._gates.unfit(asked)
+            if refused:
+                self._not_let_in()
+                return refused
+            keeping = Keeping(replace(kept, reading=self._gates.reading(asked)))
             self._gpt.put(normal(kept.question), kept.answer, keeping)
         except Exception as error:  # noqa: BLE001 - the answer is given all the same
             return self._failed(asked, error).reason
@@ -179,7 +180,7 @@ class AnswerCache:
         return self._decision("off", self._off, asked) if self._off else None
 
     def _decided(self, asked: Asked, search: SearchAgain) -> Decision:
-        unfit = _unfit_question(asked.text)
+        unfit = _unfit_question(asked.text) or self._gates.unfit(asked)
         if unfit:
             return self._decision("miss", unfit, asked)
         until = time.monotonic() + self._bounds.ask_seconds

@@ -28,7 +28,7 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS answers (
     id TEXT PRIMARY KEY, stamp TEXT NOT NULL, partition TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
     searches TEXT NOT NULL, generation INTEGER NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL,
-    created REAL NOT NULL, used REAL NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID""",
+    created REAL NOT NULL, reading BLOB NOT NULL, used REAL NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS answers_used ON answers (used, size)",
     "CREATE INDEX IF NOT EXISTS answers_created ON answers (created)",
     "CREATE INDEX IF NOT EXISTS answers_partition ON answers (partition)",
@@ -48,7 +48,8 @@ TABLES = (
     """CREATE TRIGGER IF NOT EXISTS answer_goes AFTER DELETE ON answers BEGIN
     DELETE FROM answer_rests WHERE answer_id = old.id; INSERT INTO answer_outbox (id) VALUES (old.id); END""",
 )
-_KEPT = "SELECT id, stamp, partition, question, answer, searches, generation, tokens, seconds, created FROM answers "
+_COLUMNS = "id, stamp, partition, question, answer, searches, generation, tokens, seconds, created, reading"
+_KEPT = f"SELECT {_COLUMNS} FROM answers "
 _GENERATION = "SELECT coalesce((SELECT number FROM meta WHERE name = 'generation'), 0)"
 
 
@@ -127,7 +128,7 @@ class AnswerTable:
                 count(change, {"refused": 1})
                 return reason
             change.execute("DELETE FROM answers WHERE id = ?", (kept.key,))
-            change.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(kept))
+            change.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(kept))
             sql = "INSERT OR IGNORE INTO answer_rests SELECT id, ?, document_id FROM chunks WHERE id = ?"
             change.executemany(sql, ((kept.key, one) for one in _passages(kept)))
             count(change, {"stored": 1, **self._make_room(change, kept.created)})
@@ -251,19 +252,20 @@ def _passages(kept: Kept) -> set[str]:
 
 def _row(kept: Kept) -> tuple[Any, ...]:
     searches = json.dumps([astuple(search) for search in kept.searches])
-    size = len(kept.answer.encode()) + len(searches) + len(kept.question.encode())
+    size = len(kept.answer.encode()) + len(searches) + len(kept.question.encode()) + len(kept.reading)
     cost = (kept.cost.tokens, kept.cost.seconds)
     words = (kept.key, kept.stamp, kept.partition, kept.question, kept.answer, searches)
-    return (*words, kept.generation, *cost, kept.created, kept.created, size)
+    return (*words, kept.generation, *cost, kept.created, kept.reading, kept.created, size)
 
 
 def _kept(row: tuple[Any, ...]) -> Kept:
-    key, stamp, partition, question, answer, searches, generation, tokens, seconds, created = row
+    key, stamp, partition, question, answer, searches, generation, tokens, seconds, created, reading = row
     found = tuple(_search(*one) for one in json.loads(searches))
-    return Kept(key, stamp, partition, question, answer, found, generation, Cost(tokens, seconds), created)
+    return Kept(key, stamp, partition, question, answer, found, generation, Cost(tokens, seconds), created, reading)
 
 
-def _search(query: str, roots: Sequence[str] | None, passages: Sequence[Sequence[str]], likely: bool) -> Search:
-    return Search(
-        query, None if roots is None else tuple(roots), tuple((one, digest) for one, digest in passages), likely
-    )
+def _search(
+    query: str, roots: Sequence[str] | None, passages: Sequence[Sequence[str]], likely: bool, context: str
+) -> Search:
+    limited = None if roots is None else tuple(roots)
+    return Search(query, limited, tuple((one, digest) for one, digest in passages), likely, context)

@@ -71,6 +71,7 @@ class Search:
     Attributes:
         query: what was searched.
         roots: absolute paths it was limited to; None: everything.
+        context: further words it was made with.
         passages: id and content digest of each passage, best first.
         likely: whether an answer was judged likely.
     """
@@ -79,6 +80,7 @@ class Search:
     roots: tuple[str, ...] | None
     passages: tuple[tuple[str, str], ...]
     likely: bool
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Kept:
         generation: the state of the documents that its searches were last known to be true of.
         cost: what it cost.
         created: when it was stored.
+        reading: what the gates want to know of the question.
     """
 
     key: str
@@ -114,6 +117,7 @@ class Kept:
     generation: int
     cost: Cost
     created: float
+    reading: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +208,14 @@ class Stats:
 class Gates(Protocol):
     """Decides whether the answer to one question may be served for another; thread-safe, bounded in time."""
 
+    def unfit(self, asked: Asked) -> str:
+        """Why no answer to such a question is kept, or ""."""
+        ...
+
+    def reading(self, asked: Asked) -> bytes:
+        """What is kept with an answer to the question, so that `judge` need not work it out again."""
+        ...
+
     def judge(self, asked: Asked, kept: Kept) -> tuple[Literal["hit", "near", "miss"], str]:
         """What to do with a candidate, and the reason in plain words."""
         ...
@@ -211,6 +223,14 @@ class Gates(Protocol):
 
 class SameText:
     """The gates of who trusts nothing but the same text."""
+
+    def unfit(self, asked: Asked) -> str:  # noqa: ARG002 - the interface's
+        """Keep everything."""
+        return ""
+
+    def reading(self, asked: Asked) -> bytes:  # noqa: ARG002
+        """Keep nothing more."""
+        return b""
 
     def judge(self, asked: Asked, kept: Kept) -> tuple[Literal["hit", "near", "miss"], str]:
         """Serve only what was asked in the same normal text."""

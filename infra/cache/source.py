@@ -23,8 +23,8 @@ MOST_CANDIDATES = 4_096
 
 EXACT = 1.0
 
-SearchAgain = Callable[[str, tuple[str, ...] | None], Search]
-"""Makes a search again: query and roots as in ``Search``; blocking."""
+SearchAgain = Callable[[Search], Search]
+"""Makes a search again, with its query, roots and context; blocking, asks no model."""
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ class AnswerSource:
         for one in kept.searches:
             if monotonic() > ask.until:
                 return "no time was left to make its searches again"
-            if ask.search(one.query, one.roots) != one:
+            if ask.search(one) != one:
                 self.notes.outdated(kept)
                 return "the documents changed, and its searches bring other passages now"
         if self.documents.generation != ask.generation:

@@ -66,6 +66,10 @@ class TokenEmbedder(Embedder, Protocol):
         """Per text its token vectors, shape (tokens, dimension), rows L2-normalised, special tokens left out."""
         ...
 
+    def embed_both(self, text: str) -> tuple[Vectors, Vectors]:
+        """The vector of one text, shape (dimension,), and its token vectors, in one pass of the model."""
+        ...
+
 
 class MiniLM:
     """all-MiniLM-L6-v2; see ``TokenEmbedder``."""
@@ -112,6 +116,12 @@ class MiniLM:
             found.update(zip(places, rows, strict=True))
         return [found[place] for place in range(len(texts))]
 
+    def embed_both(self, text: str) -> tuple[Vectors, Vectors]:
+        """The vector of one text and its token vectors, soonest, in one pass."""
+        encodings: list[Encoding] = self._tokenizer.encode_batch([text])
+        pooled, tokens = self._outputs(["pooled", "tokens"], encodings, self._threads)
+        return pooled[0], _own_rows(tokens, encodings)[0]
+
     def _run_all(self, output: str, texts: Sequence[str]) -> Iterator[tuple[list[int], Sequence[Vectors]]]:
         """Every batch in a worker; the longest texts first, so that the last ones to end are short.
 
@@ -141,21 +151,27 @@ class MiniLM:
 
     def _run(self, output: str, encodings: Sequence[Encoding], threads: int) -> Sequence[Vectors]:
         """One row a text; of its tokens, those that are its own."""
+        rows = self._outputs([output], encodings, threads)[0]
+        return list(rows) if output == "pooled" else _own_rows(rows, encodings)
+
+    def _outputs(self, names: list[str], encodings: Sequence[Encoding], threads: int) -> list[Vectors]:
         shape = (len(encodings), max(len(e.ids) for e in encodings))
         ids, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         for row, encoding in enumerate(encodings):
             ids[row, : len(encoding.ids)] = encoding.ids
             mask[row, : len(encoding.ids)] = 1
-        rows = self._session(threads).run([output], {"input_ids": ids, "attention_mask": mask})[0]
-        if output == "pooled":
-            return rows
-        return [row[1 : len(encoding.ids) - 1].copy() for row, encoding in zip(rows, encodings, strict=True)]
+        return self._session(threads).run(names, {"input_ids": ids, "attention_mask": mask})
 
     def _session(self, threads: int) -> Any:  # noqa: ANN401 - onnxruntime is untyped
         with self._loading:
             if threads not in self._sessions:
                 self._sessions[threads] = _session(self._model, threads)
             return self._sessions[threads]
+
+
+def _own_rows(rows: Vectors, encodings: Sequence[Encoding]) -> list[Vectors]:
+    """Per text the rows of its own tokens: neither those of padding nor the two at its ends."""
+    return [row[1 : len(encoding.ids) - 1].copy() for row, encoding in zip(rows, encodings, strict=True)]
 
 
 def _cores() -> int:

@@ -29,3 +29,6 @@ class WordEmbedder:
 
     def embed_tokens(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
         return [self.embed(text.split()) for text in texts]
+
+    def embed_both(self, text: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return self.embed([text])[0], self.embed_tokens([text])[0]

@@ -60,6 +60,7 @@ class Lexicon:
     tails: re.Pattern[str]
     inside: re.Pattern[str]
     deictic: re.Pattern[str]
+    personal: re.Pattern[str]
 
     fixed: tuple[str, ...]
     """Words of four letters or more that are never exchanged: closed classes, numbers, dates, units."""
@@ -113,6 +114,7 @@ def lexicon() -> Lexicon:
         tails=_any([pattern for place, pattern in frames if place == "tail"], r"[\s?.!,;]*$"),
         inside=_any([pattern for place, pattern in frames if place == "inside"]),
         deictic=_any([row[0] for row in _rows("deictic.tsv")]),
+        personal=_any([row[0] for row in _rows("personal.tsv")]),
     )
 
 

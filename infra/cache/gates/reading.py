@@ -97,6 +97,12 @@ def reading(
     )
 
 
+def is_personal(question: str) -> bool:
+    """Whether the answer depends on who asks: *my contract*, *did I*; not *how do I*, which asks what one does."""
+    words = lexicon()
+    return words.personal.search(" ".join(plainer(folded(question[:MAX_CHARS]), words).split())) is not None
+
+
 def _words(found: list[Token], proper: set[int], lexicon: Lexicon) -> list[Word]:
     words: list[Word] = []
     row = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.cache.answers import AnswerCache
+from infra.cache.meaning import Meaning
 from infra.cache.records import Asked, Bounds, Cost, Decision, Gates, Partition, SameText, Search
 from infra.settings import IngestSettings, RetrievalSettings, load_settings
 from infra.store import index as index_module
@@ -54,19 +55,24 @@ class Tenant:
     name: str = "one"
     gates: Gates = field(default_factory=SameText)
     bounds: Bounds = field(default_factory=lambda: Bounds(least_cosine=0.5))
+    model: WordEmbedder | None = None
     now: float = 1_000_000.0
 
     def __post_init__(self) -> None:
-        self.embedder = WordEmbedder()
         self.docs = self.home / "docs" / self.name
         self.docs.mkdir(parents=True, exist_ok=True)
         self.searched: list[str] = []
         self.open()
 
+    @property
+    def embedder(self) -> WordEmbedder:
+        return self.model or WordEmbedder()
+
     def open(self) -> None:
         settings = load_settings(data_dir=self.home / "data", tenant=self.name)
         self.index = Index.open(settings, self.embedder)
-        self.cache = AnswerCache(self.index, self.embedder, self.gates, bounds=self.bounds, clock=lambda: self.now)
+        embedder = self.gates if isinstance(self.gates, Meaning) else self.embedder
+        self.cache = AnswerCache(self.index, embedder, self.gates, bounds=self.bounds, clock=lambda: self.now)
 
     def close(self) -> None:
         self.cache.close()
@@ -90,9 +96,9 @@ class Tenant:
     def asked(self, question: str) -> Asked:
         return Asked(question, partition_of(self.name))
 
-    def search(self, query: str, roots: tuple[str, ...] | None) -> Search:
-        self.searched.append(query)
-        return search_of(found(self.index, query, roots), roots)
+    def search(self, old: Search) -> Search:
+        self.searched.append(old.query)
+        return search_of(found(self.index, old.query, old.roots), old.roots)
 
     def ask(self, question: str) -> Decision:
         return self.cache.ask(self.asked(question), self.search)

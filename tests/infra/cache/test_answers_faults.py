@@ -70,7 +70,7 @@ def test_a_search_that_fails_is_one_decision_and_one_line(one: Tenant, logged: l
     one.learn(QUESTION)
     one.write("birds.md", "Birds sing.\n")
 
-    def fails(query: str, roots: tuple[str, ...] | None) -> Search:
+    def fails(old: Search) -> Search:
         raise ValueError("no such thing\nas this")
 
     for _ in range(5):
