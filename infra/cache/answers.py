@@ -140,6 +140,11 @@ class AnswerCache:
             return self._failed(asked, error).reason
         return next(iter(keeping.refused), "")
 
+    def audited(self, kept: Kept, *, same: bool) -> None:
+        """Note that a kept answer was compared with a new one; if not the ``same``, it is removed. Never raises."""
+        if not self._off:
+            self._notes.audited(kept, same=same)
+
     def why(self, question: str | None = None, *, limit: int = 20) -> list[Decision]:
         """The newest decisions about a question, or about all, newest first. Raises StoreError."""
         self._refuse_if_off()

@@ -72,6 +72,15 @@ class Notes:
             self._waiting.outdated[kept.stamp] = kept
             self._soon()
 
+    def audited(self, kept: Kept, *, same: bool) -> None:
+        """Count an answer that was compared with a new one; one that differs must go."""
+        with self._lock:
+            self._waiting.counts["audited"] += 1
+            if not same:
+                self._waiting.counts["wrong"] += 1
+                self._waiting.outdated[kept.stamp] = kept
+            self._soon()
+
     def dead(self, keys: Collection[str]) -> None:
         """Note questions that were found and have no answer any more."""
         with self._lock:

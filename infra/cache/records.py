@@ -183,9 +183,10 @@ class Stats:
         hits, nears, misses, offs: decisions of each outcome.
         stored, refused: answers that entered, and that were not let in.
         gone: removed with what they rested on.
-        outdated: removed because the documents would answer otherwise.
+        outdated: removed because the documents would answer otherwise, the wrong ones among them.
         expired, evicted, cleared: removed for their age, for room, and by hand.
         saved_tokens, saved_seconds: what the hits would have cost.
+        audited, wrong: kept answers that were compared with new ones, and those that differed.
     """
 
     answers: int = 0
@@ -203,6 +204,8 @@ class Stats:
     cleared: int = 0
     saved_tokens: int = 0
     saved_seconds: float = 0.0
+    audited: int = 0
+    wrong: int = 0
 
 
 class Gates(Protocol):
