@@ -22,7 +22,21 @@ from infra.cache.data import AnswerTable
 from infra.cache.gpt import GptCache
 from infra.cache.notes import Notes
 from infra.cache.questions import FOLDER, NotOpened, Questions
-from infra.cache.records import Asked, Bounds, Cost, Decision, Gates, Kept, Outcome, Search, Stats, normal
+from infra.cache.records import (
+    Asked,
+    Bounds,
+    Cost,
+    Decision,
+    Gates,
+    Kept,
+    Outcome,
+    Search,
+    Stats,
+    normal,
+    noted,
+    unfit,
+    unfit_question,
+)
 from infra.cache.source import AnswerSource, Asking, Keeping, SearchAgain
 from infra.errors import StoreError
 from infra.settings import QdrantSettings
@@ -30,13 +44,11 @@ from infra.store.embeddings import Embedder
 from infra.store.index import Index
 from infra.text.plain import one_line
 
-MAX_QUESTION_CHARS = 4_000
-MAX_ANSWER_BYTES = 1_000_000
-MAX_SEARCHES = 16
-"""Searches an answer may rest on: all are made again when documents change."""
-
 PATIENCE = 3
 """Failures in a row after which the cache stays off until it is opened again."""
+
+Heard = Callable[[Kept, bool], None]
+"""Told of a kept answer that was compared with a new one, and whether both are the same."""
 
 
 class AnswerCache:
@@ -66,6 +78,7 @@ class AnswerCache:
         self._failures = 0
         self._said: set[str] = set()
         self._assembled = False
+        self._heard: list[Heard] = []
         self._bounds = bounds or Bounds()
         self._documents = documents
         self._gates = gates
@@ -106,10 +119,13 @@ class AnswerCache:
             self._notes.decided(decision)
         return decision
 
-    def verified(self, near: Decision, *, same: bool) -> Decision:
-        """End what was near: a hit where a verifier says that both questions ask the ``same``, and nothing changed."""
-        if not same:
-            decided = near.because("miss", f"{near.reason}; the verifier: another question")
+    def verified(self, near: Decision, *, same: bool, unasked: str = "") -> Decision:
+        """End what was near: a hit where a verifier says that both questions ask the ``same``, and nothing changed.
+
+        Each decision that is near is ended so, and counted; ``unasked`` says why no verifier was asked.
+        """
+        if not same or unasked:
+            decided = near.because("miss", unasked or f"{near.reason}; the verifier: another question")
         elif near.kept is None or self._documents.generation != near.generation:
             decided = near.because("miss", f"{near.reason}; the documents changed meanwhile")
         else:
@@ -130,7 +146,7 @@ class AnswerCache:
         """
         kept = self._new(asked, answer, searches, cost, generation)
         try:
-            refused = self._off or _unfit(kept) or self._gates.unfit(asked)
+            refused = self._off or unfit(kept) or self._gates.unfit(asked)
             if refused:
                 self._not_let_in()
                 return refused
@@ -140,8 +156,14 @@ class AnswerCache:
             return self._failed(asked, error).reason
         return next(iter(keeping.refused), "")
 
+    def listen(self, heard: Heard) -> None:
+        """Tell ``heard`` of each audit from now on, too."""
+        self._heard.append(heard)
+
     def audited(self, kept: Kept, *, same: bool) -> None:
         """Note that a kept answer was compared with a new one; if not the ``same``, it is removed. Never raises."""
+        for heard in self._heard:
+            heard(kept, same)
         if not self._off:
             self._notes.audited(kept, same=same)
 
@@ -149,7 +171,7 @@ class AnswerCache:
         """The newest decisions about a question, or about all, newest first. Raises StoreError."""
         self._refuse_if_off()
         self._notes.write()
-        return self._table.decisions(None if question is None else normal(question), limit)
+        return self._table.decisions(None if question is None else noted(question), limit)
 
     def stats(self) -> Stats:
         """What is kept and was done. Raises StoreError."""
@@ -185,9 +207,9 @@ class AnswerCache:
         return self._decision("off", self._off, asked) if self._off else None
 
     def _decided(self, asked: Asked, search: SearchAgain) -> Decision:
-        unfit = _unfit_question(asked.text) or self._gates.unfit(asked)
-        if unfit:
-            return self._decision("miss", unfit, asked)
+        reason = unfit_question(asked.text) or self._gates.unfit(asked)
+        if reason:
+            return self._decision("miss", reason, asked)
         until = time.monotonic() + self._bounds.ask_seconds
         ask = Asking(asked, search, self._documents.generation, self._clock(), until)
         if not self._table.current():
@@ -216,8 +238,8 @@ class AnswerCache:
         self, outcome: Outcome, reason: str, asked: Asked, kept: Kept | None = None, *, generation: int | None = None
     ) -> Decision:
         candidate = kept.question if kept else ""
-        words = _writable(normal(asked.text[:MAX_QUESTION_CHARS]))
-        return Decision(outcome, reason, words, candidate, self._clock(), kept, generation, asked.partition.digest)
+        at, partition = self._clock(), asked.partition.digest
+        return Decision(outcome, reason, noted(asked.text), candidate, at, kept, generation, partition)
 
     def _new(self, asked: Asked, answer: str, searches: Sequence[Search], cost: Cost, generation: int) -> Kept:
         return Kept(
@@ -262,28 +284,3 @@ class AnswerCache:
         if kind not in self._said:
             self._said.add(kind)
             logger.warning("the answer cache failed, questions are answered anew: {}", one_line(str(error)) or kind)
-
-
-def _writable(text: str) -> str:
-    """``text`` without halves of characters, which no database takes."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _unfit_question(text: str) -> str:
-    """Why a question is answered without the cache, or ""."""
-    if not normal(text):
-        return "the question is empty"
-    if len(text) > MAX_QUESTION_CHARS:
-        return f"the question has more than {MAX_QUESTION_CHARS:,} characters"
-    return "" if _writable(text) == text else "the question holds broken characters"
-
-
-def _unfit(kept: Kept) -> str:
-    """Why an answer cannot be kept, or ""."""
-    if not kept.answer:
-        return "the answer is empty"
-    if len(kept.answer.encode("utf-8", "replace")) > MAX_ANSWER_BYTES or _writable(kept.answer) != kept.answer:
-        return f"the answer has more than {MAX_ANSWER_BYTES:,} bytes, or holds broken characters"
-    if not 0 < len(kept.searches) <= MAX_SEARCHES:
-        return f"the answer rests on {len(kept.searches)} searches; 1 to {MAX_SEARCHES} can be made again"
-    return _unfit_question(kept.question)

@@ -50,6 +50,8 @@ TABLES = (
 )
 _COLUMNS = "id, stamp, partition, question, answer, searches, generation, tokens, seconds, created, reading"
 _KEPT = f"SELECT {_COLUMNS} FROM answers "
+_RESTING = "SELECT answer_id FROM answer_rests WHERE document_id IN (SELECT value FROM json_each(?1))"
+_QUESTIONS = f"SELECT question FROM answers WHERE id IN ({_RESTING})"
 _GENERATION = "SELECT coalesce((SELECT number FROM meta WHERE name = 'generation'), 0)"
 
 
@@ -122,28 +124,38 @@ class AnswerTable:
 
         An answer enters only while the documents are in the state its searches were made in, and makes room for itself.
         """
+        return self.put_all([kept])[0]
+
+    def put_all(self, answers: Sequence[Kept]) -> list[str]:
+        """Store answers in one transaction; returns of each what `put` returns."""
         with self._database.transaction() as change:
-            reason = self._refusal(change, kept)
-            if reason:
-                count(change, {"refused": 1})
-                return reason
-            change.execute("DELETE FROM answers WHERE id = ?", (kept.key,))
-            change.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(kept))
-            sql = "INSERT OR IGNORE INTO answer_rests SELECT id, ?, document_id FROM chunks WHERE id = ?"
-            change.executemany(sql, ((kept.key, one) for one in _passages(kept)))
-            count(change, {"stored": 1, **self._make_room(change, kept.created)})
+            refused = [self._put(change, kept) for kept in answers]
+            stored = [kept for kept, reason in zip(answers, refused, strict=True) if not reason]
+            room = self._make_room(change, max(kept.created for kept in stored)) if stored else {}
+            count(change, {"stored": len(stored), "refused": len(answers) - len(stored), **room})
+        return refused
+
+    def _put(self, change: Connection, kept: Kept) -> str:
+        reason = self._refusal(change, kept)
+        if reason:
+            return reason
+        change.execute("DELETE FROM answers WHERE id = ?", (kept.key,))
+        change.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(kept))
+        sql = "INSERT OR IGNORE INTO answer_rests SELECT id, ?, document_id FROM chunks WHERE id = ?"
+        change.executemany(sql, ((kept.key, one) for one in _passages(kept)))
         return ""
 
     def remove(self, document_ids: Sequence[str] | None) -> int:
-        """Remove the answers that rest on these documents (None: all, with the decisions); returns how many."""
+        """Remove the answers that rest on these documents (None: all), and what was decided about their questions.
+
+        What is removed is overwritten on the disk. Returns how many answers there were.
+        """
         with self._database.transaction() as change:
-            if document_ids is None:
-                removed = change.execute("DELETE FROM answers").rowcount
-                change.execute("DELETE FROM answer_decisions")
-            else:
-                sql = "DELETE FROM answers WHERE id IN (SELECT answer_id FROM answer_rests WHERE document_id = ?)"
-                removed = max(change.executemany(sql, ((one,) for one in document_ids)).rowcount, 0)
+            change.execute("PRAGMA secure_delete=ON")
+            removed = _clear(change, document_ids)
+            change.execute("PRAGMA secure_delete=OFF")
             count(change, {"cleared": removed})
+        self._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")  # SQLite's log holds them as well
         return removed
 
     def note(
@@ -244,6 +256,15 @@ class AnswerTable:
                 WHERE place > ? OR taken > ?)"""
             evicted = change.execute(sql, (most - most // ROOM_SHARE, room - room // ROOM_SHARE)).rowcount
         return {"expired": expired, "evicted": evicted}
+
+
+def _clear(change: Connection, document_ids: Sequence[str] | None) -> int:
+    if document_ids is None:
+        change.execute("DELETE FROM answer_decisions")
+        return change.execute("DELETE FROM answers").rowcount
+    ids = (json.dumps(list(document_ids)),)
+    change.execute(f"DELETE FROM answer_decisions WHERE question IN ({_QUESTIONS}) OR candidate IN ({_QUESTIONS})", ids)
+    return change.execute(f"DELETE FROM answers WHERE id IN ({_RESTING})", ids).rowcount
 
 
 def _passages(kept: Kept) -> set[str]:

@@ -15,6 +15,11 @@ from infra.store.records import digest_of
 Outcome = Literal["hit", "near", "miss", "off"]
 """hit: serve it; near: ask a verifier first; miss: answer anew; off: the cache could not be asked."""
 
+MAX_QUESTION_CHARS = 4_000
+MAX_ANSWER_BYTES = 1_000_000
+MAX_SEARCHES = 16
+"""Searches an answer may rest on: all are made again when documents change."""
+
 FORM = "answers-1"
 """Part of every key: answers kept in another form are not found."""
 
@@ -49,6 +54,11 @@ class Partition:
 def normal(text: str) -> str:
     """The text in Unicode's composed form (NFC), its runs of blanks as one; letters keep their case."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def noted(question: str) -> str:
+    """A question as decisions about it are noted: normal, no longer than any that is kept, fit for a database."""
+    return _writable(normal(question[:MAX_QUESTION_CHARS]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,3 +250,28 @@ class SameText:
         if normal(asked.text) == normal(kept.question):
             return "hit", "the same question"
         return "miss", "another question"
+
+
+def _writable(text: str) -> str:
+    """``text`` without halves of characters, which no database takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def unfit_question(text: str) -> str:
+    """Why a question is answered without the cache, or ""."""
+    if not normal(text):
+        return "the question is empty"
+    if len(text) > MAX_QUESTION_CHARS:
+        return f"the question has more than {MAX_QUESTION_CHARS:,} characters"
+    return "" if _writable(text) == text else "the question holds broken characters"
+
+
+def unfit(kept: Kept) -> str:
+    """Why an answer cannot be kept, or ""."""
+    if not kept.answer:
+        return "the answer is empty"
+    if len(kept.answer.encode("utf-8", "replace")) > MAX_ANSWER_BYTES or _writable(kept.answer) != kept.answer:
+        return f"the answer has more than {MAX_ANSWER_BYTES:,} bytes, or holds broken characters"
+    if not 0 < len(kept.searches) <= MAX_SEARCHES:
+        return f"the answer rests on {len(kept.searches)} searches; 1 to {MAX_SEARCHES} can be made again"
+    return unfit_question(kept.question)

@@ -70,11 +70,13 @@ def test_what_is_near_waits_for_the_verifier(one: Tenant) -> None:
     yes = one.cache.verified(near, same=True)
     assert yes.outcome == "hit"
     assert yes.kept == near.kept
+    none = one.cache.verified(near, same=False, unasked="no model is there")
+    assert (none.outcome, none.reason) == ("miss", "no model is there")
     one.write("birds.md", "Birds sing.\n")
     late = one.cache.verified(near, same=True)
     assert (late.outcome, late.reason) == ("miss", "a word differs; the documents changed meanwhile")
     stats = one.cache.stats()
-    assert (stats.nears, stats.hits, stats.misses, stats.saved_tokens) == (1, 1, 3, 100)
+    assert (stats.nears, stats.hits, stats.misses, stats.saved_tokens) == (1, 1, 4, 100)
 
 
 @pytest.mark.parametrize("prompts", ["2", "1"])

@@ -51,6 +51,14 @@ def test_the_answer_that_took_its_place_meanwhile_stays(one: Tenant) -> None:
     assert one.answered(QUESTION) is not None
 
 
+def test_who_listens_hears_of_each_audit(one: Tenant) -> None:
+    heard: list[tuple[str, bool]] = []
+    one.cache.listen(lambda kept, same: heard.append((kept.question, same)))
+    one.cache.audited(served(one), same=True)
+    one.cache.audited(served(one), same=False)
+    assert heard == [(QUESTION, True), (QUESTION, False)]
+
+
 def test_an_audit_of_a_cache_that_is_off_is_nothing(one: Tenant) -> None:
     kept = served(one)
     one.cache._turn_off(StoreError("the disk is gone"))
