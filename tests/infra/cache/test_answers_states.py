@@ -35,7 +35,6 @@ TEXTS = st.sampled_from(
 )
 QUESTIONS = st.sampled_from([question for same in SAME for question in same])
 WAYS = st.sampled_from([Way(), Way(), Way(limited=True), Way(prompts="2")])
-ASKED = {"who": TENANTS, "question": QUESTIONS, "way": WAYS}
 LATE = {
     "",
     "the documents changed while the answer was made",
@@ -98,7 +97,7 @@ class Answers(RuleBasedStateMachine):
         roots = [tenant.docs, *([other] if there else [])]
         ingest(tenant.index, tenant.embedder, roots, settings=IngestSettings(), prune=True)
 
-    @rule(**ASKED)
+    @rule(who=TENANTS, question=QUESTIONS, way=WAYS)
     def ask(self, who: str, question: str, way: Way) -> None:
         tenant = self.tenants[who]
         decision = tenant.ask_so(question, way)
@@ -122,7 +121,7 @@ class Answers(RuleBasedStateMachine):
         assert f"of {'two' if who == 'one' else 'one'}." not in kept.answer
         Answers.hits.add("verified" if verified else "same" if kept.question == question else "rephrased")
 
-    @rule(**ASKED)
+    @rule(who=TENANTS, question=QUESTIONS, way=WAYS)
     def begin(self, who: str, question: str, way: Way) -> None:
         """Begin an answer that is stored later, whatever happens meanwhile."""
         tenant = self.tenants[who]
@@ -151,7 +150,7 @@ class Answers(RuleBasedStateMachine):
         tenant = self.tenants[who]
         (tenant.killed if killed else tenant.restart)()
 
-    @rule(**ASKED, name=NAMES, text=TEXTS, aware=st.booleans())
+    @rule(who=TENANTS, question=QUESTIONS, way=WAYS, name=NAMES, text=TEXTS, aware=st.booleans())
     def another_process(self, who: str, question: str, way: Way, name: str, text: str, aware: bool) -> None:
         """It changes documents, with the cache attached (and an answer of its own) or without."""
         tenant = self.tenants[who]
