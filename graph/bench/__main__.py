@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 
 from graph.bench import answers as answers_bench
+from graph.bench import cache as cache_bench
+from graph.bench import cache_aims, cache_speed, plots
 from graph.bench import citations as citations_bench
 from graph.bench import counting as counting_bench
 from graph.bench import ingest as ingest_bench
-from graph.bench import plots
 from graph.bench import retrieval as retrieval_bench
 from graph.bench import scale as scale_bench
 from graph.bench.report import show
@@ -110,6 +111,44 @@ def ingest(
 
 
 @app.command()
+def cache(  # noqa: PLR0913 - the command's options
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help='Pairs of questions, one JSON object a line: {"a", "b", "same"}, maybe "kind".'),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The folder of the evaluation data: questions over documents, and banking77.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Draw plots (PNG) into this folder.")] = None,
+    stock: Annotated[bool, typer.Option(help="Measure stock GPTCache as well; needs faiss-cpu.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the generated pairs; the default was held out.")] = cache_bench.SEED,
+    per_kind: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Generated pairs of each kind.")
+    ] = cache_bench.PER_KIND,
+    least_cosine: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Look at candidates that are so similar; not given: the cache's.")
+    ] = None,
+) -> None:
+    """Ask the answer cache rephrased and changed questions, beside stock GPTCache: hit rate and wrong hits.
+
+    Of each pair, "a" is kept alone and "b" is asked: a hit is right where "same" is true. With --data, rephrasings and
+    hard negatives are generated from the sets' questions, and every question of a set is asked of all others. Both
+    caches are the real ones over the same embeddings; stock GPTCache (SQLite + faiss) at its default threshold .8 and
+    at the threshold that gives our hit rate. Takes some minutes with all of the data. The last line is JSON: "ours" and
+    "stock" of the pairs (of the generated ones where no file is given), then the details of everything asked.
+    """
+    if out:
+        plots.check(out)
+    options = cache_bench.Options(pairs, data, seed, per_kind, least_cosine, stock)
+    measured = cache_bench.run(options, _settings(), Console(stderr=True))
+    console = Console()
+    cache_aims.tables(measured.figures, console if console.is_terminal else Console(width=TABLE_WIDTH))
+    for file in cache_bench.draw(measured, out) if out else ():
+        typer.echo(f"plot: {file}", err=True)
+    typer.echo(json.dumps(measured.figures))
+
+
+@app.command()
 def scale(
     sizes: Annotated[list[int] | None, typer.Option(min=20, help="Chunks to grow to; may be given again.")] = None,
     queries: Annotated[int, typer.Option(min=1, max=10_000, help="Queries of each kind at each size.")] = 100,
@@ -119,6 +158,22 @@ def scale(
     Needs no data and no model. The last line is JSON.
     """
     show("The embedded store as it grows", scale_bench.run(sorted(sizes or scale_bench.SIZES), queries=queries))
+
+
+@app.command("cache-speed")
+def cache_speed_(
+    entries: Annotated[int, typer.Option(min=1, help="Answers that are kept.")] = cache_speed.ENTRIES,
+    data: Annotated[Path | None, typer.Option(help="Documents they rest on; not given: a few are generated.")] = None,
+    asked: Annotated[int, typer.Option(min=1, max=1_000, help="Questions of each kind.")] = cache_speed.ASKED,
+) -> None:
+    """Time hits, near questions and misses of the answer cache among many kept answers, beside the bare embedding.
+
+    Then 64 threads ask at once. Works in a temporary folder: 10,000 answers take two minutes. The last line is JSON.
+    """
+    with TemporaryDirectory() as folder:
+        settings = _settings(data_dir=Path(folder))
+        figures = cache_speed.run(settings, entries=entries, data=data, asked=asked, console=Console(stderr=True))
+    show("The answer cache's speed", figures)
 
 
 def _settings(**given: Any) -> Settings:

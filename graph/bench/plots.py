@@ -1,7 +1,7 @@
 """Plots of measurements as PNG files.
 
 matplotlib is of the extra [bench] and takes a second to import, so it is imported when the first plot is drawn; it
-draws into memory (Agg) and needs no screen. Gives `check`, to be asked before a long measurement, and `bars`.
+draws into memory (Agg) and needs no screen. Gives `check`, to be asked before a long measurement, `bars` and `curves`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,6 +58,38 @@ def bars(
         axes.tick_params(axis="x", labelrotation=20)
         axes.set_title(title)
         axes.legend(loc="lower right")
+        figure.savefig(file)
+    finally:
+        pyplot.close(figure)
+    return file
+
+
+def curves(
+    file: Path,
+    title: str,
+    axes_names: tuple[str, str],
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    points: Mapping[str, tuple[float, float]],
+) -> Path:
+    """Draw lines and single points, both by name; return ``file``.
+
+    Args:
+        file: the PNG file, overwritten.
+        title: what the plot shows.
+        axes_names: what runs along x and y, with units; both are shares, shown from 0 to 1.
+        lines: (x, y) of each line.
+        points: (x, y) of each point.
+    """
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(figsize=INCHES, layout="constrained")
+    try:
+        for name, places in lines.items():
+            axes.plot([x for x, _ in places], [y for _, y in places], label=name)
+        for name, (x, y) in points.items():
+            axes.scatter([x], [y], label=f"{name} ({x:.3f}, {y:.4f})", zorder=3)
+        axes.set(xlim=(0.0, 1.0), ylim=(-0.02, 1.0), xlabel=axes_names[0], ylabel=axes_names[1], title=title)
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend(loc="upper left")
         figure.savefig(file)
     finally:
         pyplot.close(figure)
