@@ -110,7 +110,7 @@ class AnswerTable:
 
     def any(self, partition: str) -> bool:
         """Whether anything is kept in a partition."""
-        return self._database.one("SELECT 1 FROM answers WHERE partition = ?", (partition,)) is not None
+        return self._database.one("SELECT 1 FROM answers WHERE partition = ? LIMIT 1", (partition,)) is not None
 
     def all(self) -> Iterator[Kept]:
         """Every answer, by its key, read in pieces."""
