@@ -28,5 +28,9 @@ async def retrieve(
     A sub-question that needs another's answer is searched together with the head of what was found for it: the
     model-free bridge from "the person who ..." to that person's name.
     """
-    bridge = [p.text[:BRIDGE_CHARS] for f in needed for p in f.passages[:BRIDGE_PASSAGES]]
-    return await asyncio.to_thread(searcher.search, question, roots=roots, context="\n".join(bridge))
+    return await asyncio.to_thread(searcher.search, question, roots=roots, context=bridge(needed))
+
+
+def bridge(needed: Sequence[Finding]) -> str:
+    """Return the head of what was found for the sub-questions that one needs."""
+    return "\n".join(p.text[:BRIDGE_CHARS] for f in needed for p in f.passages[:BRIDGE_PASSAGES])

@@ -3,11 +3,11 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graph.state import Compression, View, Visit
+from graph.state import Compression, Recalled, View, Visit
 from infra.engine.protocol import MODEL_ID
 from infra.llm.servers.engine import ENGINE_NAME
 from infra.text.mentions import unmentioned
@@ -15,6 +15,8 @@ from infra.text.plain import one_line
 from infra.text.terms import terms
 from tools.citations import Citation
 
+CONTENT = ("answer", "abstained", "citations", "route", "plan", "verdict", "notes", "backend")
+"""What of an answer is the same when it is given again."""
 NOTHING_FOUND = "I could not find an answer to this in your documents."
 NO_DOCUMENTS = "There are no documents to search yet."
 SOURCES = "\n\nSources:\n"
@@ -113,11 +115,12 @@ def _shortened(part: str) -> str:
     return words if len(words) <= SHOWN_CHARS else f"{words[:SHOWN_CHARS]}…"
 
 
-def shown(view: View, notes: Sequence[str]) -> str:
-    """Return the text with its sources and notes below, as a conversation shows it."""
-    lines = [f"[{c.label}] {source_of(c.doc, c.section, c.start, c.end)}" for c in citations_of(view)]
+def shown(answer: Mapping[str, Any]) -> str:
+    """Return an answer's text with its sources and notes below, as a conversation shows it."""
+    places = ((c["label"], source_of(c["doc"], c["section"], c["start"], c["end"])) for c in answer["citations"])
+    lines = [f"[{label}] {place}" for label, place in places]
     sources = SOURCES + "\n".join(lines) if lines else ""
-    return text_of(view) + sources + "".join(f"{NOTE}{note}" for note in notes)
+    return answer["answer"] + sources + "".join(f"{NOTE}{note}" for note in answer["notes"])
 
 
 def source_of(doc: str, section: str, start: int, end: int) -> str:
@@ -132,10 +135,25 @@ def without_sources(text: str) -> str:
 
 def answer_of(view: View, visits: Sequence[Visit], compressions: Sequence[Compression]) -> dict[str, Any]:
     """Return the contract's JSON object for the newest question; ``visits`` in the order of their start."""
+    recalled = view.recalled or Recalled(answer="off", reason="not asked")
+    return {
+        "question": view.asked,
+        **(recalled.kept or _content(view, visits)),
+        "trail": [visit.model_dump(exclude={"calls", "engine"}) for visit in visits],
+        "usage": _summed(visits, "llm_calls", "prompt_tokens", "completion_tokens", "cached_tokens"),
+        "faults": _faults(visits),
+        "ended_by": view.ended.model_dump() if view.ended else None,
+        "compression": [c.model_dump() for c in compressions],
+        "cache": {"answer": recalled.answer, "reason": recalled.reason},
+        "seconds": _seconds(view, visits),
+    }
+
+
+def _content(view: View, visits: Sequence[Visit]) -> dict[str, Any]:
+    """Return what was answered, by whom and on what grounds: the keys of ``CONTENT``."""
     direct = view.route is not None and view.route.kind == "direct"
     citations = citations_of(view)
     return {
-        "question": view.asked,
         "answer": text_of(view),
         "abstained": not direct and not citations,
         "citations": [asdict(citation) for citation in citations],
@@ -143,13 +161,6 @@ def answer_of(view: View, visits: Sequence[Visit], compressions: Sequence[Compre
         "plan": view.plan.model_dump() if view.plan else None,
         "verdict": _verdict(view),
         "notes": notes_of(view, visits),
-        "trail": [visit.model_dump(exclude={"calls", "engine"}) for visit in visits],
-        "usage": _summed(visits, "llm_calls", "prompt_tokens", "completion_tokens", "cached_tokens"),
-        "faults": _faults(visits),
-        "ended_by": view.ended.model_dump() if view.ended else None,
-        "compression": [c.model_dump() for c in compressions],
-        "cache": {"answer": "off", "reason": "no answer cache in this version"},
-        "seconds": _seconds(view, visits),
         "backend": asdict(author_of(visits)),
     }
 

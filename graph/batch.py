@@ -73,6 +73,7 @@ class Batch:
         out: where the answers go.
         concurrency: questions worked on at once.
         resume: keep the answers that ``out`` already holds and do not ask them again; failed ones are asked again.
+        cache: whether the answer cache may answer.
     """
 
     questions: Sequence[Line]
@@ -80,6 +81,7 @@ class Batch:
     out: Path
     concurrency: int = 4
     resume: bool = False
+    cache: bool = True
 
 
 async def run_batch(session: Asking, batch: Batch) -> int:
@@ -106,7 +108,7 @@ async def _run(session: Asking, batch: Batch, left: Sequence[Line], file: TextIO
         async def work(line: Line) -> None:
             nonlocal failed
             async with slots:
-                result = await _answer(session, line, batch.roots)
+                result = await _answer(session, line, batch)
             failed += "error" in result
             _write(file, result, progress, bar)
 
@@ -116,9 +118,9 @@ async def _run(session: Asking, batch: Batch, left: Sequence[Line], file: TextIO
     return failed
 
 
-async def _answer(session: Asking, line: Line, roots: Sequence[str] | None) -> dict[str, Any]:
+async def _answer(session: Asking, line: Line, batch: Batch) -> dict[str, Any]:
     try:
-        return {"id": line.id, **await session.ask(Ask(line.question, roots))}
+        return {"id": line.id, **await session.ask(Ask(line.question, batch.roots, cache=batch.cache))}
     except DocMindError as error:
         said = str(error)
     except Exception as error:  # noqa: BLE001 - a defect met by one question must not cost the others their answers

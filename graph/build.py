@@ -1,4 +1,6 @@
-"""The graph: receive -> supervisor with five agents, compress between the stages -> deliver.
+"""The graph: receive -> recall -> supervisor with five agents, compress between the stages -> deliver.
+
+A question inside a conversation goes to the router first, which completes it, and to recall after that.
 
 The supervisor's workflow comes from the library (``graph.supervisor``); its nodes are taken over into one flat graph
 with narrow input and output types. Flat, because only nodes of the outermost graph can be interrupted before and are
@@ -17,8 +19,8 @@ from langgraph.graph.state import CompiledStateGraph
 
 from graph.nodes import Desk, agent_graph
 from graph.policy import AGENTS, Limits
-from graph.stages import Context, Stages
-from graph.state import Input, Output, State
+from graph.stages import RECALL, Context, Stages
+from graph.state import Input, Output, State, view_of
 from graph.supervisor import SUPERVISOR, SupervisorModel, supervise
 
 DELIVER = "deliver"
@@ -40,6 +42,7 @@ def build(
     stages = Stages(desk)
     graph = StateGraph(State, context_schema=Context, input_schema=Input, output_schema=Output)
     graph.add_node("receive", stages.receive)
+    graph.add_node(RECALL, stages.recall)
     graph.add_node(SUPERVISOR, workflow.nodes[SUPERVISOR].runnable, destinations=AGENTS)
     graph.add_node("compress", stages.compress)
     graph.add_node(DELIVER, stages.deliver)
@@ -47,11 +50,24 @@ def build(
         graph.add_node(name, workflow.nodes[name].runnable)
         graph.add_edge(name, "compress")
     graph.add_edge(START, "receive")
-    graph.add_edge("receive", SUPERVISOR)
+    graph.add_conditional_edges("receive", _when_whole, [RECALL, SUPERVISOR])
+    graph.add_conditional_edges(RECALL, _when_kept, [DELIVER, SUPERVISOR])
     graph.add_conditional_edges(SUPERVISOR, _when_done, [DELIVER])
-    graph.add_edge("compress", SUPERVISOR)
+    graph.add_conditional_edges("compress", _when_whole, [RECALL, SUPERVISOR])
     graph.add_edge(DELIVER, END)
     return graph.compile(checkpointer=checkpointer, name="docmind").with_config(recursion_limit=agents.recursion_limit)
+
+
+def _when_whole(state: State) -> Literal["recall", "supervisor"]:
+    """Ask the cache once, as soon as the question stands alone: at once, or when the router has completed it."""
+    view = view_of(state)
+    return "recall" if view.recalled is None and (view.route or not view.question.history) else "supervisor"
+
+
+def _when_kept(state: State) -> Literal["deliver", "supervisor"]:
+    """Deliver a kept answer; else the work begins."""
+    recalled = view_of(state).recalled
+    return "deliver" if recalled and recalled.kept is not None else "supervisor"
 
 
 def _when_done(state: State) -> list[Literal["deliver"]]:

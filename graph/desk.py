@@ -7,13 +7,21 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import TypeAdapter, ValidationError
 
 from agents.retrieval import Searcher
+from agents.verifier import same_question
+from graph.recall import Memory
+from graph.state import Question, Recalled, View
+from infra.cache.answers import AnswerCache
+from infra.llm.ask import Asker
+from infra.llm.backends import GuardedChat
+from infra.llm.endpoint import Backend
 from infra.llm.kept import Keeper, Kept
-from infra.llm.ledger import Ledger, Scope
+from infra.llm.ledger import Ledger, Remark, RemarkKind, Scope
 from infra.resources import Resources
 from infra.settings import BackendName, Settings
 from infra.store.index import Index
@@ -104,6 +112,7 @@ class LiveDesk:
         """Keep ``resources``; whoever made them closes them."""
         self._resources = resources
         self._searcher: Searcher | None = None
+        self._memory = Memory(self)
         self._notes: dict[tuple[BackendName | None, str], str] = {}
 
     @property
@@ -118,16 +127,51 @@ class LiveDesk:
 
     def forget(self, question_id: str) -> None:
         """Drop the account of a finished question."""
+        self._memory.forget(question_id)
         self._resources.forget(question_id)
+
+    async def recall(self, question: Question, text: str, scope: Scope) -> Recalled:
+        """Ask the answer cache; what is near is the model's to verify, on ``scope``'s account."""
+
+        async def same(asked: str, kept: str) -> bool:
+            def remark(kind: RemarkKind, detail: str) -> None:
+                self.ledger.remark(Remark(scope, kind, detail))
+
+            chat = await self._chat("validator", question.backend)
+            return await same_question(asked, kept, Asker(chat.scoped(scope), None, remark))
+
+        return await self._memory.recall(question, text, same)
+
+    def keep(self, view: View, answer: dict[str, Any]) -> None:
+        """Give a delivered answer to the cache; returns at once."""
+        self._memory.keep(view, answer)
+
+    async def stored(self) -> None:
+        """Wait, in bounded time, until all answers given to `keep` are stored."""
+        await asyncio.to_thread(self._memory.stored)
+
+    async def store(self) -> tuple[Index, str, AnswerCache | None]:
+        """Return the index, the embedding model's name and the answer cache, opening them at the first call."""
+        index, embedder = await asyncio.to_thread(self._resources.index)
+        return index, embedder.model_id, await asyncio.to_thread(self._resources.answers)
+
+    async def backend(self, agent: str, name: BackendName | None = None) -> Backend:
+        """Return the facts of the back end that answers ``agent``: its own, or that of ``name`` or the settings."""
+        own, model = self._resources.agent_model(agent)
+        asked = (own or name, model)
+        backend = await self._resources.backend(*asked)
+        self._notes.setdefault(asked, backend.note)
+        return backend
 
     async def chat(self, scope: Scope, backend: BackendName | None = None) -> BaseChatModel:
         """Return the guarded model that works on ``scope``'s account: its agent's own, or that of ``backend``."""
-        name, model = self._resources.agent_model(scope.agent)
-        asked = (name or backend, model)
-        chat = await self._resources.chat(*asked)
-        if asked not in self._notes:
-            self._notes[asked] = (await self._resources.backend(*asked)).note
-        return chat.scoped(scope)
+        return (await self._chat(scope.agent, backend)).scoped(scope)
+
+    async def _chat(self, agent: str, backend: BackendName | None) -> GuardedChat:
+        name, model = self._resources.agent_model(agent)
+        chat = await self._resources.chat(name or backend, model)
+        await self.backend(agent, backend)
+        return chat
 
     @property
     def notes(self) -> list[str]:

@@ -28,7 +28,7 @@ from agents.synthesizer import Case, draft
 from agents.validator import validate
 from graph.answer import text_of
 from graph.policy import Agent
-from graph.state import AgentOutput, Ended, Event, Question, State, View, Visit, packed, view_of
+from graph.state import AgentOutput, Ended, Event, Question, Recalled, State, View, Visit, packed, view_of
 from infra.errors import BudgetExceeded
 from infra.llm.ask import Asker, Reply
 from infra.llm.ledger import Ledger, Remark, RemarkKind, Scope
@@ -53,6 +53,14 @@ class Desk(Protocol):
 
     def forget(self, question_id: str) -> None:
         """Drop the account of a finished question."""
+        ...
+
+    async def recall(self, question: Question, text: str, scope: Scope) -> Recalled:
+        """Ask the answer cache about ``text``, the question as it stands alone; model calls are made in ``scope``."""
+        ...
+
+    def keep(self, view: View, answer: dict[str, Any]) -> None:
+        """Give a delivered answer to the cache; returns at once."""
         ...
 
     async def chat(self, scope: Scope, backend: BackendName | None = None) -> BaseChatModel:

@@ -41,8 +41,8 @@ def ask(  # noqa: PLR0913 - a command's options
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     thread: Annotated[str | None, typer.Option(help="Continue the conversation of this name.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Whose documents; tenants never mix.")] = None,
-    no_cache: Annotated[  # noqa: ARG001 - part of the contract
-        bool, typer.Option("--no-cache", help="Do not use remembered answers (there is no answer cache yet).")
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Answer anew whatever the answer cache holds, and keep nothing.")
     ] = False,
     backend: Annotated[
         str | None, typer.Option(help="auto, vllm, llamacpp, ollama, openai or engine; see docs/backends.md.")
@@ -72,9 +72,11 @@ def ask(  # noqa: PLR0913 - a command's options
         _check_together(files=bool(questions or out), thread=thread, alone=resume or concurrency is not None)
         if questions or out:
             files = _both(question, questions, out)
-            code = _many(settings, docs, files, console, concurrency or CONCURRENCY, resume=resume)
+            many = Batch([], None, files[1], concurrency or CONCURRENCY, resume, not no_cache)
+            code = _many(settings, docs, files[0], many, console)
         else:
-            code = _one(settings, docs, Ask(_text(question, settings), thread=thread), console, as_json=as_json)
+            one = Ask(_text(question, settings), None, thread, None, not no_cache)
+            code = _one(settings, docs, one, console, as_json=as_json)
     except DocMindError as error:
         typer.echo(f"docmind: {lines(str(error))}", err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError | QuestionError) else 1) from error
@@ -127,21 +129,12 @@ async def _answer(resources: Resources, ask: Ask, console: Console) -> tuple[dic
         return await session.ask(ask, show=True), session.notes
 
 
-def _many(
-    settings: Settings,
-    docs: list[Path] | None,
-    files: tuple[Path, Path],
-    console: Console,
-    concurrency: int,
-    *,
-    resume: bool,
-) -> int:
-    questions = read_questions(files[0])
+def _many(settings: Settings, docs: list[Path] | None, file: Path, batch: Batch, console: Console) -> int:
+    questions = read_questions(file)
     with closing(Resources(settings)) as resources:
         roots = prepare(resources, docs, console)
-        batch = Batch(questions, roots, files[1], concurrency=concurrency, resume=resume)
-        failed = asyncio.run(_answers(resources, batch, console))
-    done = one_line(f"{len(questions) - failed} answered, {failed} failed; written to {files[1]}")
+        failed = asyncio.run(_answers(resources, replace(batch, questions=questions, roots=roots), console))
+    done = one_line(f"{len(questions) - failed} answered, {failed} failed; written to {batch.out}")
     console.print(done, markup=False)
     return 1 if failed else 0
 
@@ -158,7 +151,8 @@ def render(answer: dict[str, Any]) -> str:
         shown.append("\nSources")
         shown += [_source(citation) for citation in answer["citations"]]
     shown += [f"\n{note}" for note in answer["notes"]]
-    shown.append(f"\nAnswered by {one_line(answer['backend']['engine'])}.")
+    again = " Given again from the answer cache." if answer["cache"]["answer"] == "hit" else ""
+    shown.append(f"\nAnswered by {one_line(answer['backend']['engine'])}.{again}")
     return "\n".join(shown)
 
 
@@ -172,6 +166,13 @@ def _ledger(console: Console, answer: dict[str, Any], notes: list[str]) -> None:
     usage, seconds = answer["usage"], answer["seconds"]
     for note in notes:
         console.print(one_line(note), style="dim", highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"answer cache: {answer['cache']['answer']}, {one_line(answer['cache']['reason'])}",
+        style="dim",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
     console.print(
         f"{usage['llm_calls']} model calls, {usage['prompt_tokens']:,} prompt tokens "
         f"({usage['cached_tokens']:,} cached), "

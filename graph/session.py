@@ -43,12 +43,14 @@ class Ask:
         roots: what to answer from; None: all.
         thread: the conversation it continues; None: one of its own.
         backend: which back end answers it; None: the settings'.
+        cache: whether the answer cache may answer it, and keep its answer.
     """
 
     text: str
     roots: Sequence[str] | None = None
     thread: str | None = None
     backend: BackendName | None = None
+    cache: bool = True
 
 
 def prepare(resources: Resources, docs: Sequence[Path] | None, console: Console) -> list[str] | None:
@@ -100,6 +102,7 @@ class Session:
 
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._resources.aclose)
+        self._stack.push_async_callback(self._desk.stored)
         try:
             saver = await self._saver() if self._keep else None
         except BaseException:
@@ -160,10 +163,14 @@ class Session:
         return self._graph.astream(
             {"messages": [HumanMessage(text, id=str(uuid4()))]},
             config,
-            context=Context(roots=list(ask.roots) if ask.roots is not None else None, backend=ask.backend),
+            context=Context(list(ask.roots) if ask.roots is not None else None, ask.backend, ask.cache),
             stream_mode="updates",
             durability="exit" if self._keep else None,
         )
+
+    async def stored(self) -> None:
+        """Wait, in bounded time, until the answers given so far are kept; the end of a session waits by itself."""
+        await self._desk.stored()
 
     @property
     def notes(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The three nodes of our own: receive opens a question, compress follows each stage, deliver ends it."""
+"""The nodes of our own: receive opens a question, recall asks the cache, compress follows a stage, deliver ends it."""
 
 import time
 from collections.abc import Sequence
@@ -31,9 +31,11 @@ from graph.state import (
 )
 from graph.supervisor import SUPERVISOR
 from infra.errors import BackendError, ConfigurationError, QuestionError
+from infra.llm.ledger import Scope
 from infra.settings import BackendName
 from tools.compress import compress
 
+RECALL = "recall"
 MAX_TURNS = 6
 """Earlier messages that the router sees of a conversation."""
 
@@ -49,10 +51,12 @@ class Context:
     """Absolute paths (ingested roots, folders or files in them) to answer from; none: all."""
     backend: BackendName | None = None
     """Which model server answers this run: auto, vllm, llamacpp, ollama, openai or engine; none: the settings'."""
+    cache: bool = True
+    """Whether an answer that was given before may be given again, and this one kept."""
 
 
 class Stages:
-    """The three nodes, as methods over one desk."""
+    """The four nodes, as methods over one desk."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -74,6 +78,7 @@ class Stages:
             history=_history(turns),
             roots=context.roots,
             backend=context.backend,
+            cache=context.cache,
             asked_at=time.time(),
         )
         return {
@@ -81,6 +86,16 @@ class Stages:
             "messages": [RemoveMessage(id=m.id) for m in left_over if m.id],
             "answer": {},
         }
+
+    async def recall(self, state: State) -> dict[str, Any]:
+        """Ask the answer cache. A question that stands in a conversation comes here once the router completed it."""
+        question, text = view_of(state).question, view_of(state).asked
+        scope, began = Scope(question.id, question.thread, RECALL), time.time()
+        recalled = await self._desk.recall(question, text, scope)
+        line = visit(scope, began, question, self._desk.ledger)
+        worked = recalled.kept is not None or line.llm_calls
+        trail = {"trail": {f"{question.id}/{began:.6f}-{RECALL}": packed(line)}} if worked else {}
+        return {"recalls": {question.id: packed(recalled)}, **trail}
 
     async def compress(self, state: State) -> dict[str, Any]:
         """Make a note of what the stage said; typed results stay as they are."""
@@ -108,8 +123,9 @@ class Stages:
         cleared = [RemoveMessage(id=m.id) for m in messages[last + 1 :] if m.id]
         visits = sorted([*visits_of(state), *_supervisor_visits(view, self._desk)], key=lambda v: v.started)
         answer = answer_of(view, visits, compressions_of(state))
+        self._desk.keep(view, answer)
         self._desk.forget(view.question.id)
-        return {"messages": [*cleared, AIMessage(shown(view, answer["notes"]))], "answer": answer}
+        return {"messages": [*cleared, AIMessage(shown(answer))], "answer": answer}
 
     async def _count(self, text: str, question: Question) -> int:
         """Count ``text`` as the run's back end does, or estimate: a note is worth neither an answer nor a new server.

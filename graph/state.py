@@ -9,7 +9,7 @@ the newest question's keys, so question two never sees question one's evidence. 
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
@@ -44,7 +44,22 @@ class Question(BaseModel):
     history: list[Turn] = Field(default_factory=list[Turn])
     roots: list[str] | None = None
     backend: BackendName | None = None
+    cache: bool = True
     asked_at: float
+
+
+class Recalled(BaseModel):
+    """What the answer cache said.
+
+    ``answer``: hit, the kept answer is given again; miss, the question is answered anew; off, the cache was not asked
+    or failed. ``kept`` is the answer to give again (``graph.answer.CONTENT``).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    answer: Literal["hit", "miss", "off"]
+    reason: str
+    kept: Json | None = None
 
 
 class Event(BaseModel):
@@ -161,6 +176,8 @@ class State(AgentOutput, total=False):
 
     questions: Annotated[dict[str, Json], current]
     """``<question>`` -> the question being worked on (Question)."""
+    recalls: Annotated[dict[str, Json], current]
+    """``<question>`` -> what the answer cache said (Recalled)."""
     task: str
     """What the agent that is handed to is asked to do: set by the hand-off, never merged."""
     compressions: Annotated[dict[str, Json], current]
@@ -187,6 +204,7 @@ class View:
     drafts: list[Draft]
     verdicts: list[Verdict]
     ended: Ended | None = None
+    recalled: Recalled | None = None
 
     @property
     def asked(self) -> str:
@@ -227,6 +245,7 @@ def view_of(state: State) -> View:
         drafts=list(_under(state.get("drafts"), question.id, Draft).values()),
         verdicts=list(_under(state.get("verdicts"), question.id, Verdict).values()),
         ended=next(iter(_under(state.get("ended"), question.id, Ended).values()), None),
+        recalled=_under(state.get("recalls"), question.id, Recalled).get(""),
     )
 
 

@@ -43,7 +43,7 @@ class AgentSettings(Section):
     parallel_tools: bool = Field(default=True, description="whether independent hand-offs run at the same time")
     max_parallel_calls: int = Field(default=3, ge=1, le=8, description="hand-offs at once, at most")
     max_rounds: int = Field(default=2, ge=1, le=4, description="drafts an answer may take")
-    recursion_limit: int = Field(default=60, ge=49, le=500, description="graph steps of one question, at most")
+    recursion_limit: int = Field(default=60, ge=50, le=500, description="graph steps of one question, at most")
 
 
 class BudgetSettings(Section):

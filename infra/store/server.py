@@ -70,10 +70,11 @@ class VectorServer:
         """End every connection; those who ask will find nobody here. Safe to call twice."""
         self._closing.set()
         self._ready.set()  # wakes those who wait for vectors
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as caller:
+            caller.settimeout(BEAT_SECONDS)
+            caller.connect(str(self._path))  # wakes the thread that accepts; a shutdown does not everywhere
         with suppress(OSError):
             self._path.unlink()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         for thread in self._threads:
             thread.join(JOIN_SECONDS)
         self._listener.close()
@@ -95,6 +96,9 @@ class VectorServer:
                 if not self._closing.wait(BEAT_SECONDS):  # for instance too many open files: it may pass
                     logger.warning(f"the index cannot be shared just now: {error}")
                 continue
+            if self._closing.is_set():
+                channel.close()
+                return
             thread = Thread(target=self._attend, args=(channel,), daemon=True)
             with self._lock:
                 self._clients[thread] = channel

@@ -7,6 +7,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from tenacity import wait_none
 
+from graph.state import Question, Recalled, View
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.llm.backends import GuardedChat, build_budget, build_desk, chat_over, choose
@@ -73,6 +74,8 @@ class SmallDesk:
         self.settings = Settings(backend="vllm" if server else "engine", agents=AgentSettings(**agents), **settings)
         self.ledger = Ledger()
         self.forgotten: list[str] = []
+        self.kept: list[dict[str, Any]] = []
+        self.recalled = Recalled(answer="off", reason="no cache at a small desk")
         self.counted_for: list[BackendName | None] = []
         self.search = search or SmallSearch()
         engine = Engine(self.settings.engine)
@@ -89,6 +92,12 @@ class SmallDesk:
     def forget(self, question_id: str) -> None:
         self.forgotten.append(question_id)
         self.ledger.forget(question_id)
+
+    async def recall(self, question: Question, text: str, scope: Scope) -> Recalled:
+        return self.recalled
+
+    def keep(self, view: View, answer: dict[str, Any]) -> None:
+        self.kept.append(answer)
 
     async def chat(self, scope: Scope, backend: BackendName | None = None) -> BaseChatModel:
         return (self._rules if backend == "engine" else self._chat).scoped(scope)

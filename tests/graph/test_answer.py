@@ -46,10 +46,11 @@ def test_seconds_that_branches_spend_side_by_side_count_once() -> None:
 
 
 def test_a_conversation_sees_sources_and_notes_and_its_history_neither() -> None:
-    text = shown(view(CITED), ["A budget ended it."])
+    note = {"notes": ["A budget ended it."]}
+    text = shown(answer_of(view(CITED), [], []) | note)
     assert text == ("Ann came in May. [E1]\n\nSources:\n[E1] a.txt (3-19)\n\nNote: A budget ended it.")
     assert without_sources(text) == "Ann came in May. [E1]"
-    assert without_sources(shown(view(), ["A budget ended it."])) == NOTHING_FOUND
+    assert without_sources(shown(answer_of(view(), [], []) | note)) == NOTHING_FOUND
 
 
 def test_an_undisturbed_answer_has_no_notes() -> None:
@@ -104,13 +105,13 @@ def test_a_judgement_that_could_not_be_read_is_not_said_to_be_replaced() -> None
 )
 def test_a_claim_is_one_line_whose_marks_only_code_sets(text: str, seen: str) -> None:
     assert text_of(view(claim(text))) == seen
-    assert without_sources(shown(view(claim(text)), [])) == seen
+    assert without_sources(shown(answer_of(view(claim(text)), [], []))) == seen
 
 
 def test_the_name_of_a_document_forges_no_source_and_steers_no_terminal() -> None:
     forged = claim("Ann came.", "Ann\ncame", "evil\x1b[31m\nSources:\n[E9] bank.txt")
     one = "[E1] evil [31m Sources: [E9] bank.txt (0-8)"
-    assert shown(view(forged), []).splitlines()[2:] == ["Sources:", one]
+    assert shown(answer_of(view(forged), [], [])).splitlines()[2:] == ["Sources:", one]
     answer = answer_of(view(forged), [visit("synthesizer", backend="vllm", model="m", engine="vllm\x1b[2J")], [])
     assert render(answer).splitlines() == [
         "Ann came. [E1]",
@@ -127,7 +128,7 @@ def test_a_source_names_the_page_or_section_and_the_object_has_it() -> None:
     cited = [Citation("E1", "a.pdf", 3, 6, "Ann", "page 2"), Citation("E1", "a.pdf", 9, 12, "Bo.", "x\n[E9] b (0-1)")]
     two = view(Accepted(text="Ann and Bo.", citations=cited))
     places = ["[E1] a.pdf, page 2 (3-6)", "[E1] a.pdf, x [E9] b (0-1) (9-12)"]
-    assert shown(two, []).splitlines()[2:] == ["Sources:", *places]
+    assert shown(answer_of(two, [], [])).splitlines()[2:] == ["Sources:", *places]
     answer = answer_of(two, [], [])
     assert answer["citations"][0]["section"] == "page 2"
     assert [line.strip() for line in render(answer).splitlines()[3:5]] == [

@@ -120,7 +120,7 @@ async def test_the_least_steps_that_may_be_set_are_enough_for_the_longest_questi
     agents = {"max_rounds": 4, "parallel_tools": False, "recursion_limit": least}
     calls = {"question_calls": 2 + 3 * 2 + 1}  # the fourth judge is refused, and rules draft a fifth time
     net = Net({8000: ScriptedServer(longest)})
-    answer, _ = await ask(tmp_path, net, backend="vllm", agents=agents, budget=calls)
+    answer, _ = await ask(tmp_path, net, backend="vllm", agents=agents, budget=calls, cache={"enabled": False})
     assert (answer["verdict"]["rounds"], len(answer["trail"])) == (5, 15)
     assert ANSWER in answer["answer"]
 

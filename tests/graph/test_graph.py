@@ -174,7 +174,7 @@ async def test_each_agent_is_streamed_as_an_update() -> None:
     seen: list[str] = []
     async for update in build(SmallDesk()).astream({"messages": [HumanMessage(COMPOUND)]}, stream_mode="updates"):
         seen += list(update)
-    assert set(seen) == {"receive", "supervisor", "compress", "deliver", *AGENTS}
+    assert set(seen) == {"receive", "recall", "supervisor", "compress", "deliver", *AGENTS}
     assert seen.count("retrieval") == 2
 
 
