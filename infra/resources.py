@@ -21,7 +21,7 @@ from infra.cache.answers import AnswerCache
 from infra.cache.calls import CallCache, open_calls
 from infra.cache.data import AnswersFollow
 from infra.cache.meaning import Meaning
-from infra.cache.records import Bounds
+from infra.cache.upkeep import bounds_of
 from infra.engine.core import Engine
 from infra.engine.transport import EngineAsyncTransport, EngineTransport
 from infra.errors import BackendError, ConfigurationError
@@ -32,7 +32,7 @@ from infra.llm.budget import Budget, Limits
 from infra.llm.desk import Desk
 from infra.llm.endpoint import Backend, Transports
 from infra.llm.ledger import Ledger
-from infra.settings import BackendKind, BackendName, CacheSettings, ModelSettings, Settings
+from infra.settings import BackendKind, BackendName, ModelSettings, Settings
 from infra.store.embeddings import Embedder, MiniLM, word_pieces
 from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
@@ -267,8 +267,3 @@ class Resources:
             self._opened[key] = renewed
             self._retired.append(opened.desk)
         return renewed.result()
-
-
-def bounds_of(settings: CacheSettings) -> Bounds:
-    """What the answers of a tenant may take."""
-    return Bounds(answers=settings.answers_max, megabytes=settings.answers_max_mb, days=settings.answers_max_age_days)

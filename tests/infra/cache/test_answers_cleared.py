@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -15,7 +16,7 @@ SECRET = "Where does the zebra sleep?"
 class Close(SameText):
     """Says which question it compared with."""
 
-    def judge(self, asked: Asked, kept: Kept) -> tuple[str, str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def judge(self, asked: Asked, kept: Kept) -> tuple[Literal["hit", "miss"], str]:
         return ("hit", "the same question") if asked.text == kept.question else ("miss", "not the same")
 
 
