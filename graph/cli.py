@@ -27,6 +27,7 @@ DOORS = {
     "ask": Door("graph.run", "Ask your documents a question, or many."),
     "ingest": Door("tools.ingest", "Bring files and folders into the index, or up to date."),
     "retrieve": Door("tools.retrieve", "Search the documents without answering."),
+    "cache": Door("graph.cache", "Look after the answers that may be given again."),
     "dev": Door("graph.dev", "Run `langgraph dev` for Studio and the LangGraph API, on this machine only."),
     "engine": Door("infra.engine.serve", "Serve the embedded engine on a port, in vLLM's dialect."),
     "bench": Door("graph.bench.__main__", "Measure and check: run without a name to see the list."),
