@@ -117,8 +117,8 @@ class Stock:
         return Reply(served is not None, served or nearest, score)
 
     def close(self) -> None:
-        """Let go of the files."""
-        self._manager.s.close()
+        """Let go of the files; the package's own ``close`` leaves the database open."""
+        self._manager.s.Session.kw["bind"].dispose()
 
     def _enter(self, room: str) -> None:
         if room not in self._rooms:

@@ -85,8 +85,8 @@ def curves(
     try:
         for name, places in lines.items():
             axes.plot([x for x, _ in places], [y for _, y in places], label=name)
-        for name, (x, y) in points.items():
-            axes.scatter([x], [y], label=f"{name} ({x:.3f}, {y:.4f})", zorder=3)
+        for number, (name, (x, y)) in enumerate(points.items(), start=len(lines)):
+            axes.scatter([x], [y], label=f"{name} ({x:.3f}, {y:.4f})", color=f"C{number}", zorder=3)
         axes.set(xlim=(0.0, 1.0), ylim=(-0.02, 1.0), xlabel=axes_names[0], ylabel=axes_names[1], title=title)
         axes.grid(visible=True, alpha=0.3)
         axes.legend(loc="upper left")
