@@ -43,6 +43,8 @@ STORED_SECONDS = 10.0
 """How long the end of a session waits for answers that are being stored."""
 SAME_SECONDS = 1.0
 """How long a question waits while the answer to the same one is being stored."""
+MOST_BEGUN = 1_024
+"""Questions at work at once whose answers may be kept; of more, the newest."""
 MOST_WAITING = 256
 """Answers that wait to be stored; one more is not kept."""
 VERIFIER_TOKENS = 200
@@ -195,14 +197,21 @@ class Memory:
         decision = begun.decision
         reason = short_line(decision.reason, SHOWN_CHARS)
         if decision.outcome != "hit" or decision.kept is None:
-            self._begun[question.id] = begun
+            self._note(question, begun)
             return Recalled(answer="off" if decision.outcome == "off" else "miss", reason=reason)
         if self._chance() < self._house.settings.cache.audit_share:
-            self._begun[question.id] = replace(begun, audited=decision.kept)
+            self._note(question, replace(begun, audited=decision.kept))
             return Recalled(
                 answer="miss", reason=f"answered anew to check the cache, which would have served: {reason}"
             )
         return Recalled(answer="hit", reason=reason, kept=json.loads(decision.kept.answer))
+
+
+    def _note(self, question: Question, begun: _Begun) -> None:
+        with self._lock:
+            self._begun[question.id] = begun
+            while len(self._begun) > MOST_BEGUN:  # questions that failed are never ended
+                del self._begun[next(iter(self._begun))]
 
 
 def _not_asked(question: Question, text: str) -> str:
