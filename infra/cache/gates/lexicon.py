@@ -15,6 +15,8 @@ from snowballstemmer.english_stemmer import EnglishStemmer
 FOLDER = Path(__file__).parent / "english"
 
 _SHORTEST_FIXED = 4
+_ROLES = re.compile(r"(\w{3,})[eo]r(s?) \1ee\2")
+"""Who does it and whom it is done to: lessor and lessee, employers and employees."""
 _ONE_BLANK = re.compile(r" (?![*+?\]])")
 
 _stemmer = EnglishStemmer()
@@ -74,7 +76,9 @@ class Lexicon:
         return self.base(word) in self.words and word not in self.names
 
     def are_antonyms(self, one: str, other: str) -> bool:
-        """Whether two words are opposites, in whichever degree (later, earlier)."""
+        """Whether two words are opposites, in whichever degree (later, earlier), or the two sides of one relation."""
+        if any(_ROLES.fullmatch(f"{a} {b}") for a, b in ((one, other), (other, one))):
+            return True
         return any((min(a, b), max(a, b)) in self.antonyms for a in self._bases(one) for b in self._bases(other))
 
     def _bases(self, word: str) -> set[str]:
@@ -103,7 +107,7 @@ def lexicon() -> Lexicon:
         fixed=tuple(word for word in (*closed, *numbers, *units) if len(word) >= _SHORTEST_FIXED),
         cased={row[0]: row[1] for row in _rows("cased.tsv")},
         past={form: row[0] for row in _rows("irregular.tsv") for form in row[1:] if form != row[0]},
-        antonyms=frozenset((row[0], row[1]) for row in _rows("antonyms.tsv")),
+        antonyms=frozenset((row[0], row[1]) for row in _rows("antonyms.tsv")) | _converses(),
         prefixes=frozenset(row[0] for row in _rows("prefixes.tsv")),
         words=frozenset(row[0] for row in _rows("words.txt")),
         names=frozenset(row[0] for row in _rows("names.txt")),
@@ -116,6 +120,11 @@ def lexicon() -> Lexicon:
         deictic=_any([row[0] for row in _rows("deictic.tsv")]),
         personal=_any([row[0] for row in _rows("personal.tsv")]),
     )
+
+
+def _converses() -> frozenset[tuple[str, str]]:
+    pairs = ((stem(row[0]), stem(row[1])) for row in _rows("converses.tsv"))
+    return frozenset((min(pair), max(pair)) for pair in pairs)
 
 
 def _any(patterns: list[str], after: str = "") -> re.Pattern[str]:

@@ -100,3 +100,17 @@ def test_the_reason_says_what_differs() -> None:
     assert judged("What was sold?", "What was not sold?").reason == (
         "negations differ: the question has none, the kept one 'not'"
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What does the contract say about the landlord?", "What does the contract say about the tenant?"),
+        ("What may the lessor do with the keys?", "What may the lessee do with the keys?"),
+        ("What do the trainers of the club do?", "What do the trainees of the club do?"),
+        ("Which actor won the prize in Berlin?", "Which actress won the prize in Berlin?"),
+    ],
+)
+def test_the_two_sides_of_a_relation_are_never_exchanged(one: str, other: str) -> None:
+    for decided in (judged(one, other), judged(other, one)):
+        assert (decided.outcome, decided.gate) == ("refuse", "polarity")
