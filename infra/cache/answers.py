@@ -21,8 +21,9 @@ from loguru import logger
 from infra.cache.data import AnswerTable
 from infra.cache.gpt import GptCache
 from infra.cache.notes import Notes
-from infra.cache.questions import FOLDER, NotOpened, Questions
+from infra.cache.questions import NotOpened, Questions
 from infra.cache.records import (
+    FOLDER,
     Asked,
     Bounds,
     Cost,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.cache.data import ANY_AGE, AnswerTable
-from infra.cache.records import Kept
+from infra.cache.records import FOLDER, Kept
 from infra.errors import StoreError, StoreLocked
 from infra.store.embeddings import Embedder
 from infra.store.index import Index
@@ -27,7 +27,6 @@ from infra.store.owner import Ownership
 from infra.store.records import Chunk, Document, Entry, Span, digest_of
 from infra.store.roots import scope_id
 
-FOLDER = "answers"
 PIECE = 128
 """Questions that follow at a time: what a call may take of them, a second or two where all must be embedded anew."""
 

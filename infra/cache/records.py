@@ -21,6 +21,9 @@ MAX_ANSWER_BYTES = 1_000_000
 MAX_SEARCHES = 16
 """Searches an answer may rest on: all are made again when documents change."""
 
+FOLDER = "answers"
+"""In the tenant's folder, where the questions are kept."""
+
 FORM = "answers-1"
 """Part of every key: answers kept in another form are not found."""
 

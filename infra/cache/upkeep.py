@@ -13,8 +13,7 @@ from pathlib import Path, PurePosixPath
 from infra.cache.calls import CALLS_FILE, CallCache, clear_calls
 from infra.cache.calls_file import CallFigures
 from infra.cache.data import ANY_AGE, AnswerTable
-from infra.cache.questions import FOLDER
-from infra.cache.records import Bounds, Decision, Kept, Stats, noted
+from infra.cache.records import FOLDER, Bounds, Decision, Kept, Stats, noted
 from infra.errors import ConfigurationError
 from infra.settings import CacheSettings, Settings
 from infra.store.database import Database
