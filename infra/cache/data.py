@@ -7,10 +7,11 @@ way an answer goes, a trigger notes its question in an outbox, for ``infra.cache
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple
-from typing import Any
 
-from infra.cache.records import Bounds, Cost, Decision, Kept, Search, Stats
+from loguru import logger
+
+from infra.cache.records import Bounds, Decision, Kept, Stats
+from infra.cache.rows import COLUMNS, Row, kept_of, row_of, seal_at, size_of
 from infra.store.database import MAX_PARAMETERS, Database
 from infra.store.dependents import Changed, Connection, Dependents
 
@@ -28,7 +29,8 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS answers (
     id TEXT PRIMARY KEY, stamp TEXT NOT NULL, partition TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
     searches TEXT NOT NULL, generation INTEGER NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL,
-    created REAL NOT NULL, reading BLOB NOT NULL, used REAL NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID""",
+    created REAL NOT NULL, reading BLOB NOT NULL, seal TEXT NOT NULL,
+    used REAL NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS answers_used ON answers (used, size)",
     "CREATE INDEX IF NOT EXISTS answers_created ON answers (created)",
     "CREATE INDEX IF NOT EXISTS answers_partition ON answers (partition)",
@@ -48,8 +50,7 @@ TABLES = (
     """CREATE TRIGGER IF NOT EXISTS answer_goes AFTER DELETE ON answers BEGIN
     DELETE FROM answer_rests WHERE answer_id = old.id; INSERT INTO answer_outbox (id) VALUES (old.id); END""",
 )
-_COLUMNS = "id, stamp, partition, question, answer, searches, generation, tokens, seconds, created, reading"
-_KEPT = f"SELECT {_COLUMNS} FROM answers "
+_KEPT = f"SELECT {COLUMNS} FROM answers "
 _RESTING = "SELECT answer_id FROM answer_rests WHERE document_id IN (SELECT value FROM json_each(?1))"
 _QUESTIONS = f"SELECT question FROM answers WHERE id IN ({_RESTING})"
 _GENERATION = "SELECT coalesce((SELECT number FROM meta WHERE name = 'generation'), 0)"
@@ -93,6 +94,7 @@ class AnswerTable:
         self._dependents = dependents
         self._bounds = bounds
         self._database: Database = dependents.database
+        self._damaged: set[bytes] = set()
         self.attach()
 
     def attach(self) -> None:
@@ -106,7 +108,7 @@ class AnswerTable:
     def live(self, keys: Sequence[str], now: float) -> dict[str, Kept]:
         """The answers under these keys that are neither gone nor too old."""
         rows = self._database.rows_in(_KEPT + "WHERE created > ? AND id IN {}", keys, now - self._seconds)
-        return {row[0]: _kept(row) for row in rows}
+        return {kept.key: kept for kept in self._whole(rows)}
 
     def any(self, partition: str) -> bool:
         """Whether anything is kept in a partition."""
@@ -116,8 +118,8 @@ class AnswerTable:
         """Every answer, by its key, read in pieces."""
         last = ""
         while rows := self._database.rows(_KEPT + f"WHERE id > ? ORDER BY id LIMIT {MAX_PARAMETERS}", (last,)):
-            last = rows[-1][0]
-            yield from map(_kept, rows)
+            last = rows[-1][0].decode(errors="replace")
+            yield from self._whole(rows)
 
     def put(self, kept: Kept) -> str:
         """Store an answer in the place of the one under its key; returns why it was not let in, or "".
@@ -140,7 +142,9 @@ class AnswerTable:
         if reason:
             return reason
         change.execute("DELETE FROM answers WHERE id = ?", (kept.key,))
-        change.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(kept))
+        row = row_of(kept)
+        values = (*row, kept.created, size_of(row))
+        change.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         sql = "INSERT OR IGNORE INTO answer_rests SELECT id, ?, document_id FROM chunks WHERE id = ?"
         change.executemany(sql, ((kept.key, one) for one in _passages(kept)))
         return ""
@@ -184,11 +188,13 @@ class AnswerTable:
             change.executemany(
                 "UPDATE answers SET used = max(used, ?) WHERE id = ?", ((at, k) for k, at in used.items())
             )
-            sql = "UPDATE answers SET generation = max(generation, ?) WHERE id = ? AND stamp = ?"
-            change.executemany(sql, ((generation, kept.key, kept.stamp) for kept, generation in fresh))
+            sql = "UPDATE answers SET generation = ?1, seal = ?2 WHERE id = ?3 AND stamp = ?4 AND generation < ?1"
+            later = ((generation, seal_at(kept, generation), kept.key, kept.stamp) for kept, generation in fresh)
+            change.executemany(sql, later)
             gone = ((kept.key, kept.stamp) for kept in outdated)
             removed = change.executemany("DELETE FROM answers WHERE id = ? AND stamp = ?", gone).rowcount
             count(change, {**counts, "outdated": max(removed, 0)})
+            self._drop_damaged(change)
 
     def decisions(self, question: str | None, limit: int) -> list[Decision]:
         """The newest decisions, about one question or all, newest first."""
@@ -228,6 +234,21 @@ class AnswerTable:
                 if now != (key in was):
                     change.execute("INSERT INTO answer_outbox (id) VALUES (?)", (key,))
             change.executemany("DELETE FROM answer_outbox WHERE ticket = ?", ((ticket,) for ticket in tickets))
+
+    def _whole(self, rows: Iterable[Row]) -> Iterator[Kept]:
+        """The answers in rows; those that are damaged are passed over, and go with the next note."""
+        for row in rows:
+            kept = kept_of(row)
+            if kept is None:
+                self._damaged.add(row[0])
+            else:
+                yield kept
+
+    def _drop_damaged(self, change: Connection) -> None:
+        damaged = [self._damaged.pop() for _ in range(len(self._damaged))]
+        if damaged:
+            change.executemany("DELETE FROM answers WHERE id = CAST(? AS TEXT)", ((key,) for key in damaged))
+            logger.warning("{} damaged answers are removed from the cache", len(damaged))
 
     @property
     def _seconds(self) -> float:
@@ -269,24 +290,3 @@ def _clear(change: Connection, document_ids: Sequence[str] | None) -> int:
 
 def _passages(kept: Kept) -> set[str]:
     return {chunk_id for search in kept.searches for chunk_id, _ in search.passages}
-
-
-def _row(kept: Kept) -> tuple[Any, ...]:
-    searches = json.dumps([astuple(search) for search in kept.searches])
-    size = len(kept.answer.encode()) + len(searches) + len(kept.question.encode()) + len(kept.reading)
-    cost = (kept.cost.tokens, kept.cost.seconds)
-    words = (kept.key, kept.stamp, kept.partition, kept.question, kept.answer, searches)
-    return (*words, kept.generation, *cost, kept.created, kept.reading, kept.created, size)
-
-
-def _kept(row: tuple[Any, ...]) -> Kept:
-    key, stamp, partition, question, answer, searches, generation, tokens, seconds, created, reading = row
-    found = tuple(_search(*one) for one in json.loads(searches))
-    return Kept(key, stamp, partition, question, answer, found, generation, Cost(tokens, seconds), created, reading)
-
-
-def _search(
-    query: str, roots: Sequence[str] | None, passages: Sequence[Sequence[str]], likely: bool, context: str
-) -> Search:
-    limited = None if roots is None else tuple(roots)
-    return Search(query, limited, tuple((one, digest) for one, digest in passages), likely, context)

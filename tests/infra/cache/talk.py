@@ -144,11 +144,11 @@ class Talker(Tenant):
         """What an answer that rests on these searches says of the documents as they are."""
         return self.said([search_in(index or self.index, old)[0] for old in searches], way.prompts)
 
-    def fresh(self, searches: Sequence[Search], way: Way) -> str:
-        """What it says after an ingestion from nothing."""
+    def fresh(self, asked: Sequence[tuple[Sequence[Search], Way]]) -> list[str]:
+        """What such answers say after an ingestion from nothing."""
         with Index.open(load_settings(data_dir=self.home / "fresh"), self.embedder) as index:
             ingest(index, self.embedder, [Path(root) for root in self.index.roots()], settings=IngestSettings())
-            said = self.says_now(searches, way, index)
+            said = [self.says_now(searches, way, index) for searches, way in asked]
         shutil.rmtree(self.home / "fresh")
         return said
 
