@@ -10,7 +10,7 @@ from rich.console import Console
 
 from graph.bench import answers as answers_bench
 from graph.bench import cache as cache_bench
-from graph.bench import cache_aims, cache_speed, plots
+from graph.bench import cache_aims, cache_replay, cache_speed, plots
 from graph.bench import citations as citations_bench
 from graph.bench import counting as counting_bench
 from graph.bench import ingest as ingest_bench
@@ -174,6 +174,26 @@ def cache_speed_(
         settings = _settings(data_dir=Path(folder))
         figures = cache_speed.run(settings, entries=entries, data=data, asked=asked, console=Console(stderr=True))
     show("The answer cache's speed", figures)
+
+
+@app.command("cache-replay")
+def cache_replay_(
+    data: Annotated[Path, typer.Option(help="The folder lihua_world of the evaluation data.")],
+    questions: Annotated[int, typer.Option(min=1, help="How many are replayed.")] = cache_replay.QUESTIONS,
+    misses: Annotated[int, typer.Option(min=0, help="How many others are asked with and without cache.")] = (
+        cache_replay.MISSES
+    ),
+) -> None:
+    """Replay questions through the whole graph, eight times rephrased and eight times as they are: calls saved.
+
+    Then the same questions with and without cache in turn, the engine's speeds set: what a miss costs. Uses the
+    embedded engine and a temporary folder. Takes minutes. The last line is JSON.
+    """
+    with TemporaryDirectory() as folder:
+        settings = _settings(data_dir=Path(folder))
+        console = Console(stderr=True)
+        figures = cache_replay.run(settings, data, questions=questions, misses=misses, console=console)
+    show("Questions that come again", figures)
 
 
 def _settings(**given: Any) -> Settings:
