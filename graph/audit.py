@@ -115,16 +115,17 @@ def _ask_all(settings: Settings, latest: Sequence[Kept], done: Audit) -> None:
         answers = resources.answers()
         assert answers is not None, "the settings were looked at"
         answers.listen(done.hear)
-        asyncio.run(_ask(resources, latest, done, console))
+        asks = dict.fromkeys(Ask(kept.question, kept.searches[0].roots) for kept in latest)
+        asyncio.run(_ask(resources, list(asks), done, console))
 
 
-async def _ask(resources: Resources, latest: Sequence[Kept], done: Audit, console: Console) -> None:
+async def _ask(resources: Resources, asks: Sequence[Ask], done: Audit, console: Console) -> None:
     async with Session(resources, console, keep_threads=False) as session:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            for kept in progress.track(latest, description="Auditing"):
-                answer = await session.ask(Ask(kept.question, kept.searches[0].roots))
-                done.fresh[kept.question] = _text(answer)
-                done.reasons[kept.question] = answer["cache"]["reason"]
+            for ask in progress.track(asks, description="Auditing"):
+                answer = await session.ask(ask)
+                done.fresh[ask.text] = _text(answer)
+                done.reasons[ask.text] = answer["cache"]["reason"]
     # the end of a session waits for what is being compared
 
 

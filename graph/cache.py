@@ -92,7 +92,7 @@ def clear(
     Kept model replies and searches may quote any document, so all of them go in either case.
     """
     with _opened(tenant) as held:
-        if not paths and not yes and sys.stdin.isatty():
+        if not paths and not yes and at_a_terminal():
             typer.confirm("Remove all kept answers, model replies and searches?", abort=True, err=True)
         cleared = held.clear(_absolute(paths))
     if as_json:
@@ -142,6 +142,11 @@ def audit(
         set_up_logging(settings)
         code: int = import_module("graph.audit").run(settings, limit, as_json=as_json)
     raise typer.Exit(code)
+
+
+def at_a_terminal() -> bool:
+    """Tell whether there is somebody to be asked."""
+    return sys.stdin.isatty()
 
 
 def as_object(figures: Figures) -> dict[str, Any]:
