@@ -52,14 +52,22 @@ def _records(evidence: str) -> frozenset[str]:
 
 
 def run(settings: Settings, data: Path, out: Path | None, *, concurrency: int) -> dict[str, Any]:
-    """Ask all questions and return the figures; ``out`` keeps the answers, one JSON object a line."""
+    """Ask all questions and return the figures; ``out`` keeps the answers, one JSON object a line.
+
+    Nothing is cached, so that every question's calls and seconds are its own.
+    """
     gold = read_gold(data)
-    with closing(Resources(settings)) as resources, TemporaryDirectory() as folder:
+    with closing(Resources(uncached(settings))) as resources, TemporaryDirectory() as folder:
         console = Console(stderr=True)
         roots = prepare(resources, [data / "records"], console)
         kept = out or Path(folder) / "answers.jsonl"
         asyncio.run(_ask(resources, Batch([Line(g.id, g.question) for g in gold], roots, kept, concurrency), console))
         return score(gold, read_answers(kept))
+
+
+def uncached(settings: Settings) -> Settings:
+    """The settings with all caches of answers and calls switched off."""
+    return settings.model_copy(update={"cache": settings.cache.model_copy(update={"enabled": False})})
 
 
 async def _ask(resources: Resources, batch: Batch, console: Console) -> None:
