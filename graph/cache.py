@@ -100,9 +100,8 @@ def clear(
         return
     if cleared.documents == 0:
         typer.echo("No documents at or under these paths are in the index.", err=True)
-    resting = "" if cleared.documents is None else f" that rested on {cleared.documents:,} documents"
     typer.echo(
-        f"{cleared.answers:,} answers{resting} removed; all kept model replies and searches ({cleared.calls:,}), too: "
+        f"Answers removed: {cleared.answers:,}. Model replies and searches removed: {cleared.calls:,}, all that were kept; "
         "they may quote any document."
     )
 

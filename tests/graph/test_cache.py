@@ -1,6 +1,7 @@
 """The command that looks after the answer cache: what it prints, and what it leaves."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from graph.cache import app
 from infra.cache.calls import CALLS_FILE, CallCache
+from infra.settings import CacheSettings
 from tests.infra.cache.calls_world import Words
 from tests.infra.cache.house import Tenant, quick
 
@@ -132,8 +134,7 @@ def test_clearing_a_document_says_what_went_with_it(one: Tenant) -> None:
     calls.close()
     done = cache("clear", str(one.docs / "cats.md"))
     assert done.stdout == (
-        "1 answers that rested on 1 documents removed; all kept model replies and searches (1), too: "
-        "they may quote any document.\n"
+        "Answers removed: 1. Model replies and searches removed: 1, all that were kept; they may quote any document.\n"
     )
     assert one.ask(QUESTION).outcome == "miss"
     again = cache("clear", str(one.docs / "no.md"), "--json")
@@ -147,7 +148,7 @@ def test_clearing_everything_is_asked_about_on_a_terminal(one: Tenant, monkeypat
     assert refused.exit_code == 1
     assert one.answered(QUESTION) is not None
     assert json.loads(cache("clear", "--yes", "--json").stdout) == {"answers": 1, "calls": 0, "documents": None}
-    assert "0 answers removed;" in cache("clear", input="y\n").stdout
+    assert "Answers removed: 0." in cache("clear", input="y\n").stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -168,6 +169,14 @@ def test_a_broken_file_is_one_line(one: Tenant) -> None:
     assert done.exit_code == 1
     assert done.stderr.startswith("docmind: the database ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_how_to_names_every_command_and_every_setting_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "answer-cache.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"docmind cache {name}" not in page] == []
+    rows = re.findall(r"^\| `DOCMIND_CACHE__(\w+)` \| `(\S+)` \|", page, re.MULTILINE)
+    fields = CacheSettings.model_fields.items()
+    assert {name: json.loads(value) for name, value in rows} == {name.upper(): field.default for name, field in fields}
 
 
 def test_two_forms_of_the_figures_at_once_are_refused(one: Tenant) -> None:
