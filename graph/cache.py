@@ -101,8 +101,8 @@ def clear(
     if cleared.documents == 0:
         typer.echo("No documents at or under these paths are in the index.", err=True)
     typer.echo(
-        f"Answers removed: {cleared.answers:,}. Model replies and searches removed: {cleared.calls:,}, all that were kept; "
-        "they may quote any document."
+        f"Answers removed: {cleared.answers:,}. Model replies and searches removed: {cleared.calls:,}, "
+        "all that were kept; they may quote any document."
     )
 
 
