@@ -112,8 +112,7 @@ def run(
         bench = _Bench(settings, home, roots, progress)
         figures = asyncio.run(bench.replays(chosen[:questions]))
         miss = asyncio.run(bench.misses(chosen[questions:]))
-    load = [round(before, 2), round(os.getloadavg()[0], 2)]
-    return {**figures, "miss": miss, "load_average": load}
+    return {**figures, "miss": miss, "load_average": [round(before, 2), round(os.getloadavg()[0], 2)]}
 
 
 def _settings(settings: Settings, folder: Path, *, cached: bool, paced: bool = False) -> Settings:
@@ -186,13 +185,14 @@ class _Bench:
         identical = await self._answered("identical", same)
         first = {one.text: answer for one, answer in zip(other, fresh.answers, strict=True)}
         kept = {number for number, text in enumerate(questions) if normal(text) in identical.kept}
+        why = {one.number: _why(answer) for one, answer in zip(same, identical.answers, strict=True)}
         return {
             "questions": len(questions),
             "asked": len(other),
             "rephrased": saved(other, rephrased.answers, fresh.answers, kept),
             "identical": saved(same, identical.answers, [first[one.text] for one in same], kept),
             "kept": share(len(kept), len(questions)),
-            "not_kept": dict(Counter(_why(first[text]) for n, text in enumerate(questions) if n not in kept)),
+            "not_kept": dict(Counter(why[number] for number in range(len(questions)) if number not in kept)),
         }
 
     async def misses(self, questions: Sequence[str]) -> dict[str, Any]:
@@ -254,23 +254,23 @@ def saved(
 ) -> dict[str, Any]:
     """What a replay saved; ``fresh`` are the answers to the same words without a cache."""
     rows = list(zip(asked, answers, fresh, strict=True))
-    hits = [(answer, new) for _, answer, new in rows if _is_hit(answer)]
+    hits = [(one, answer, new) for one, answer, new in rows if _is_hit(answer)]
+    wrong = [one.text for one, answer, new in hits if not new["abstained"] and _cited(answer).isdisjoint(_cited(new))]
     of_kept = [(answer, new) for one, answer, new in rows if one.number in kept]
-    again = len(asked) * AGAIN // (1 + AGAIN)
-    again_kept = len(kept) * AGAIN
     first = {one.number: place for place, one in reversed(list(enumerate(asked)))}
     repeats = [(answer, new) for place, (one, answer, new) in enumerate(rows) if first[one.number] != place]
     return {
         "calls_without": sum(_calls(new) for _, _, new in rows),
         "calls_with": sum(_calls(answer) for _, answer, _ in rows),
-        "saved": _saving([(answer, new) for _, answer, new in rows]),
+        "saved": _saving([row[1:] for row in rows]),
         "saved_of_repeats": _saving(repeats),
         "saved_of_kept": _saving(of_kept),
-        "hit_rate": share(len(hits), again),
-        "hit_rate_of_kept": share(sum(_is_hit(answer) for answer, _ in of_kept), again_kept),
+        "hit_rate": share(len(hits), len(repeats)),
+        "hit_rate_of_kept": share(sum(_is_hit(answer) for answer, _ in of_kept), len(kept) * AGAIN),
         "hits": len(hits),
-        "wrong_hits": sum(not new["abstained"] and _cited(answer).isdisjoint(_cited(new)) for answer, new in hits),
-        "hits_where_fresh_abstains": sum(bool(new["abstained"]) for _, new in hits),
+        "wrong_hits": len(wrong),
+        "wrong": wrong,
+        "hits_where_fresh_abstains": sum(bool(new["abstained"]) for _, _, new in hits),
     }
 
 
@@ -292,7 +292,7 @@ def _cited(answer: Answer) -> frozenset[str]:
 
 
 def _why(answer: Answer) -> str:
-    """Why an answer was not kept, as far as it tells itself."""
+    """Why an answer was not kept, as far as it and the cache tell."""
     if answer["abstained"]:
         return "abstained"
-    return str(answer["notes"][0]) if answer["notes"] else "not let in"
+    return str(answer["notes"][0]) if answer["notes"] else answer["cache"]["reason"]
