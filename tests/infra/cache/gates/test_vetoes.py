@@ -11,6 +11,7 @@ REFUSED = [
     ("dates", "What was the revenue in 2023?", "What was the revenue in 2022?"),
     ("dates", "Who called on Monday?", "Who called on Friday?"),
     ("dates", "When does the shop open in March?", "When does the shop open in April?"),
+    ("dates", "Is parking free on weekdays?", "Is parking free on weekends?"),
     ("units", "Is the limit 10 MB?", "Is the limit 10 GB?"),
     ("units", "Is the limit 10 Mb?", "Is the limit 10 MB?"),
     ("units", "Does it take 5 mW?", "Does it take 5 MW?"),
