@@ -108,9 +108,8 @@ def _ask_all(settings: Settings, latest: Sequence[Kept], done: Audit) -> None:
     every_hit = settings.cache.model_copy(update={"audit_share": 1.0})
     console = Console(stderr=True)
     with closing(Resources(settings.model_copy(update={"cache": every_hit}))) as resources:
-        if resources.calls is not None:  # a kept reply would only say again what it said
-            resources.calls.close()
-            resources.calls = None
+        if resources.calls is not None:
+            resources.calls.close()  # a kept reply would only say again what it said
         prepare(resources, None, console)
         answers = resources.answers()
         assert answers is not None, "the settings were looked at"
