@@ -19,7 +19,7 @@ from loguru import logger
 
 from infra.cache.answers import AnswerCache
 from infra.cache.calls import CallCache, open_calls
-from infra.cache.data import AnswersFollow
+from infra.cache.calls_follow import follow_documents
 from infra.cache.meaning import Meaning
 from infra.cache.upkeep import bounds_of
 from infra.engine.core import Engine
@@ -89,8 +89,8 @@ class Resources:
             if self._store is None:
                 embedder = open_embedder(self.settings)
                 index = Index.open(self.settings, embedder)
-                # whether they are asked or not: answers follow each change of documents, or are all forgotten
-                index.library.dependents.attach(AnswersFollow())
+                # whether it is used or not: what is cached follows each change of documents, or is all forgotten
+                follow_documents(index)
                 self._store = (index, embedder)
             return self._store
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cache.data import AnswersFollow
+from infra.cache.calls_follow import follow_documents, forget_gone
 from infra.errors import ConfigurationError, DocMindError, DocumentError
 from infra.settings import IngestSettings, load_settings
 from infra.store.embeddings import Embedder
@@ -102,6 +102,7 @@ def bring_up_to_date(
         index.library.set_unreadable(done.unreadable, _readable_again(plan, known, there.given))
         if plan.removed or done.changed or done.moved or done.dropped:
             index.library.drop_unused_embeddings()
+            forget_gone(index)
     return IngestReport(
         added=done.added,
         changed=done.changed,
@@ -174,7 +175,7 @@ def main(  # noqa: PLR0913 - a command's options
         address = check_address(ray) if ray is not None else None
         embedder = open_embedder(settings)
         with Index.open(settings, embedder) as index:
-            index.library.dependents.attach(AnswersFollow())
+            follow_documents(index)
             elsewhere = OnRay(settings, index.library, embedder.model_id, address, ray_workers) if address else None
             do = partial(_do, index, embedder, settings.ingest, elsewhere=elsewhere)
             update = partial(bring_up_to_date, index, do, settings=settings.ingest)

@@ -19,7 +19,7 @@ from typing import TypeVar, cast
 from infra.cache.calls_claims import LEASE_SECONDS, Claims
 from infra.cache.calls_file import CallFigures, CallFile
 from infra.cache.calls_flights import Flight, Flights, Landing
-from infra.cache.calls_store import CallStore, Claim, Entry, unlink
+from infra.cache.calls_store import CALLS_FILE, CallStore, Claim, Entry, unlink
 from infra.errors import StoreError
 from infra.llm.background import awaited
 from infra.llm.kept import Keeping, Kept
@@ -27,7 +27,6 @@ from infra.settings import Settings
 
 Value = TypeVar("Value")
 
-CALLS_FILE = "calls.sqlite3"
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.01, 0.25
 """Between two looks at work that another process does."""
 
@@ -174,7 +173,7 @@ class CallCache:
             claim = Claim(flight.key, flight.holder, now + flight.left)
             if store.claim(claim, now, now + self._lease) == "others":
                 return "others"
-            flight.claimed = True
+            flight.claimed, flight.gone = True, store.gone()
             self._claims.hold(claim)
             return store.read(flight.key, now)
 
@@ -189,7 +188,7 @@ class CallCache:
         self._file.missed(keeping.kind)
         if kept is not None:
             flight.landing = replace(kept, seconds=seconds)
-            flight.entry = Entry(flight.key, keeping.kind, keeping.mark, flight.landing)
+            flight.entry = Entry(flight.key, keeping.kind, keeping.mark, flight.landing, flight.gone)
 
     def _land(self, flight: Flight) -> None:
         """Tell those who wait, and put the value and the claim in order behind the asker's back."""

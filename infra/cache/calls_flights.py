@@ -32,6 +32,7 @@ class Flight:
         holder: the name of its claim on the key, which no other asker has.
         entry: the value it made, to be kept.
         claimed: whether it holds that claim.
+        gone: the state of the file's `gone` when it claimed.
         closed: whether it is over: a claim that comes later is not made.
         lock: held while a claim is made or given back.
     """
@@ -44,6 +45,7 @@ class Flight:
     holder: str = field(default_factory=lambda: uuid4().hex)
     entry: Entry | None = None
     claimed: bool = False
+    gone: int | None = None
     closed: bool = False
     lock: Lock = field(default_factory=Lock)
     began: float = field(default_factory=time.monotonic)

@@ -19,6 +19,9 @@ from infra.llm.kept import Kept
 from infra.store.database import Database
 from infra.store.owner import make_folder, writing
 
+CALLS_FILE = "calls.sqlite3"
+NOTHING_GONE = 1
+"""The number of `CallStore.gone` while no words of documents went away."""
 MAX_ENTRIES = 50_000
 MAX_VALUE_BYTES = 4_000_000
 BUSY_MILLISECONDS = 1_000
@@ -38,6 +41,7 @@ CREATE INDEX IF NOT EXISTS entries_made ON entries (made);
 CREATE INDEX IF NOT EXISTS entries_mark ON entries (kind, mark);
 CREATE TABLE IF NOT EXISTS claims (
     key TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL, deadline REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS gone (number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS figures (
     kind TEXT NOT NULL, name TEXT NOT NULL, number REAL NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 """
@@ -62,12 +66,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value with what it is kept as."""
+    """A value with what it is kept as.
+
+    Attributes:
+        key, kind, mark, kept: see `infra.llm.kept.Keeping`.
+        gone: what `CallStore.gone` was before it was made; None: not known.
+    """
 
     key: str
     kind: str
     mark: str
     kept: Kept
+    gone: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +150,15 @@ class CallStore:
             change.execute("DELETE FROM claims WHERE key = ? AND holder = ?", (key, holder))
 
     def put(self, entry: Entry, holder: str, now: float) -> None:
-        """Keep a value, in the place of what was there; drop what is over a bound, and the claim of ``holder``."""
+        """Keep a value, in the place of what was there; drop what is over a bound, and the claim of ``holder``.
+
+        One that was begun before words of documents went away may quote them, and is not kept.
+        """
         plain, kept = json.dumps(entry.kept.value).encode(), entry.kept
         packed = zlib.compress(plain, level=1)
         with self._database.transaction() as change:
             change.execute("DELETE FROM claims WHERE (key = ? AND holder = ?) OR until <= ?", (entry.key, holder, now))
-            if len(plain) > MAX_VALUE_BYTES:
+            if len(plain) > MAX_VALUE_BYTES or entry.gone not in (None, self.gone()):
                 return
             if entry.mark:
                 change.execute("DELETE FROM entries WHERE kind = ? AND mark != ?", (entry.kind, entry.mark))
@@ -179,6 +192,21 @@ class CallStore:
         """Drop what is kept under ``key``."""
         with self._database.transaction() as change:
             change.execute("DELETE FROM entries WHERE key = ?", (key,))
+
+    def gone(self) -> int:
+        """What `forget_gone` was told last; ``NOTHING_GONE`` where that was never."""
+        row = self._database.one("SELECT number FROM gone")
+        return row[0] if row else NOTHING_GONE
+
+    def forget_gone(self, number: int) -> None:
+        """Drop all values, unless that was done for this ``number`` before. What was there is overwritten."""
+        if number == self.gone():
+            return
+        with self._database.transaction() as change:
+            change.execute("DELETE FROM entries")
+            change.execute("DELETE FROM gone")
+            change.execute("INSERT INTO gone VALUES (?)", (number,))
+        self._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")  # SQLite's log holds them as well
 
     def clear(self) -> int:
         """Drop all values and figures; return how many values there were. What was there is overwritten."""

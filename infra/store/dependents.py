@@ -18,8 +18,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS dependents (name TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-Places = Mapping[str, tuple[int, int]]
-"""Start and end of passages in their document, by chunk id."""
+Places = Mapping[str, tuple[int, int, str]]
+"""Start and end of passages in their document, and the section they stand in, by chunk id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Changed:
         stored: ids of documents that are new or read again.
         removed: ids of documents that are gone.
         gone: ids of chunks that are no longer there.
-        shifted: ids of chunks that are still there, at other offsets of their document.
+        shifted: ids of chunks that are still there, at other offsets of their document or in another section.
     """
 
     stored: frozenset[str]
@@ -96,12 +96,12 @@ class Dependents:
         sql = f"SELECT 1 FROM dependents WHERE name = ? AND generation = {_GENERATION}"
         return self._database.one(sql, (name,)) is not None
 
-    def places(self, change: Connection, document_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+    def places(self, change: Connection, document_ids: Iterable[str]) -> dict[str, tuple[int, int, str]]:
         """Where the passages of some documents stand before the change; nothing when nobody follows."""
         if not self._attached:
             return {}
-        sql = "SELECT id, start, end FROM chunks WHERE document_id = ?"
-        return {row[0]: (row[1], row[2]) for one in document_ids for row in change.execute(sql, (one,))}
+        sql = "SELECT id, start, end, section FROM chunks WHERE document_id = ?"
+        return {row[0]: row[1:] for one in document_ids for row in change.execute(sql, (one,))}
 
     def follow(
         self, change: Connection, before: Places, entries: Sequence[Entry], removed: Iterable[str], generation: int
@@ -109,7 +109,7 @@ class Dependents:
         """Let all follow a change: ``before`` is what ``places`` gave, ``generation`` the one it leads to."""
         if not self._attached:
             return
-        after = {chunk.id: (chunk.start, chunk.end) for entry in entries for chunk in entry.chunks}
+        after = {chunk.id: (chunk.start, chunk.end, chunk.section) for entry in entries for chunk in entry.chunks}
         stored = frozenset(entry.document.id for entry in entries)
         changed = Changed(
             stored=stored,

@@ -92,7 +92,7 @@ class Library:
         self.dependents = Dependents(database)
 
     def generation(self) -> int:
-        """A number that grows with every change of the documents."""
+        """A number that grows with every change of the documents and of their names."""
         row = self._database.one("SELECT number FROM meta WHERE name = 'generation'")
         return int(row[0]) if row else 0
 
@@ -101,10 +101,11 @@ class Library:
         return [row[0] for row in self._database.rows("SELECT path FROM roots ORDER BY path")]
 
     def set_roots(self, roots: Iterable[str]) -> None:
-        """Make ``roots`` the roots; documents are not touched."""
+        """Make ``roots`` the roots; documents are not touched, but may be called otherwise from now on."""
         with self._database.transaction() as change:
             change.execute("DELETE FROM roots")
             change.executemany("INSERT INTO roots VALUES (?)", ((root,) for root in roots))
+            self.dependents.follow(change, {}, [], [], _grow(change, "generation"))
 
     def stamps(self) -> dict[str, Stamp]:
         """The stamp of every document, by its absolute path."""

@@ -17,8 +17,7 @@ from tests.infra.cache.talk import Talker, Way
 QUESTION = "What is the price of a car?"
 REPHRASED = "What's the price of a car?"
 WAY = Way()
-COLUMNS = ["stamp", "partition", "question", "answer", "searches", "generation", "tokens", "seconds", "created"]
-COLUMNS += ["reading", "seal"]
+COLUMNS = "stamp partition question answer searches generation tokens seconds created reading seal"
 GARBAGE = {
     "nothing": "''",
     "no letters": "CAST(x'ff00fe' AS TEXT)",
@@ -57,7 +56,7 @@ def damage(one: Talker, sql: str) -> None:
         change.execute(sql)
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", COLUMNS.split())
 def test_a_damaged_row_is_passed_over_and_removed(one: Talker, column: str, logged: list[str]) -> None:
     for times, (name, value) in enumerate(GARBAGE.items(), start=1):
         damage(one, f"UPDATE OR REPLACE answers SET {column} = {value}")

@@ -22,6 +22,9 @@ from tests.infra.cache.talk import GROUP, PART, SAME, Talker, Way
 from tools.ingest import ingest
 
 TENANTS = st.sampled_from(["one", "two"])
+TRAM = "A traveller can buy a ticket for the tram."
+SEEN = {"first.md": "The baker did buy the car.", f"{PART}/first.md": "The kiosk of the harbour is open at night."}
+NEAR = "Where can a traveller hide a ticket for the tram?"
 NAMES = st.sampled_from(["a.md", "b.md", f"{PART}/a.md"])
 TEXTS = st.sampled_from(
     [
@@ -57,10 +60,10 @@ class Answers(RuleBasedStateMachine):
         quick(self.patch)
         self.tenants = {name: Talker(self.home, name) for name in ("one", "two")}
         self.started: list[tuple[str, str, Way, Decision, tuple[str, list[Search]]]] = []
-        self.near: list[tuple[str, str, Way, Decision]] = []
         for who in self.tenants:
-            for name in ("first.md", f"{PART}/first.md"):
-                self.write(who, name, "A traveller can buy a ticket for the tram. The baker did buy the car.\n")
+            for name in SEEN:
+                self.write(who, name, f"{TRAM} {SEEN[name]}\n")
+            self.lengthen(who, 1, aware=True)
             for question in ("Where can a traveller buy a ticket for the tram?", "What is the price of a car?"):
                 self.ask(who, question, Way())
 
@@ -79,6 +82,17 @@ class Answers(RuleBasedStateMachine):
         if (tenant.docs / name).exists():
             (tenant.docs / name).rename(tenant.docs / to)
             tenant.ingest()
+
+    @rule(who=TENANTS, times=st.integers(1, 3), aware=st.booleans())
+    def lengthen(self, who: str, times: int, aware: bool) -> None:
+        """A passage stands elsewhere in its document, and no search shows it."""
+        tenant, words = self.tenants[who], f"# Songs\n\n{'Whales sing. ' * times}\n\n# Trams\n\n{TRAM} Bring coins.\n"
+        if aware:
+            tenant.write("songs.md", words)
+            return
+        (tenant.docs / "songs.md").write_text(words, encoding="utf-8")
+        with Index(tenant.index.folder, tenant.embedder) as index:
+            tenant.ingest(index)
 
     @rule(who=TENANTS)
     def rename_the_root(self, who: str) -> None:
@@ -105,8 +119,6 @@ class Answers(RuleBasedStateMachine):
         if decision.outcome == "hit":
             self.right(who, question, way, decision)
             return
-        if decision.outcome == "near":
-            self.near.append((who, question, way, decision))
         work = tenant.work(question, way)
         if decision.generation is not None and any(search.passages for search in work[1]):
             assert tenant.keep_so(question, way, decision, work) in LATE
@@ -135,15 +147,18 @@ class Answers(RuleBasedStateMachine):
             self.tenants[who].keep_so(question, way, decision, work)
         self.started.clear()
 
-    @rule(same=st.booleans())
-    def verify(self, same: bool) -> None:
-        """A verifier ends what was near, whatever happened meanwhile."""
-        for who, question, way, near in self.near:
-            decision = self.tenants[who].cache.verified(near, same=same)
+    @rule(who=TENANTS, same=st.booleans(), times=st.integers(0, 3))
+    def verify(self, who: str, same: bool, times: int) -> None:
+        """A verifier ends what was near, with a change in between or without."""
+        tenant = self.tenants[who]
+        near = tenant.ask_so(NEAR, Way())
+        if near.outcome == "near":
+            if times:
+                self.lengthen(who, times, aware=True)
+            decision = tenant.cache.verified(near, same=same)
             assert decision.outcome in ({"hit", "miss"} if same else {"miss"})
             if decision.outcome == "hit":
-                self.right(who, question, way, decision, verified=True)
-        self.near.clear()
+                self.right(who, NEAR, Way(), decision, verified=True)
 
     @rule(who=TENANTS, killed=st.booleans())
     def restart(self, who: str, killed: bool) -> None:
