@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from infra.engine.reply import Call
 from infra.engine.template import call_text
 from infra.engine.tokenizer import decode, encode, token_text
+from infra.engine.tool_use import Call
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 

@@ -5,14 +5,13 @@ In this order:
    called yet where ``parallel_tool_calls`` is true as well.
 2. A JSON schema whose title (or name) is a published task: that task's rule, fitted to the schema.
 3. Any other schema: its smallest valid value. A choice: the first. ``json_object``: ``{}``.
-4. Tools: the first one not called since the last user message; after that, text made of the tools' results.
+4. Tools: the first one not called since the last user message; after that, text made of what was found and said
+   (``tool_use``).
 5. Plain chat: sentences of the sources or of the long text given, verbatim; else who is speaking.
 
 So one tool is called at a time, unless several are asked for in so many words: a tool may need another's result.
-A call's text arguments are the last user text, all others the smallest valid values.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from infra.engine.protocol import ChatRequest, Message, NamedTool, StructuredOutputs, Tool
@@ -20,25 +19,24 @@ from infra.engine.refusal import RefusedError, refused_value
 from infra.engine.schema import Schema
 from infra.engine.tasks import TASKS, TaskInput
 from infra.engine.template import dumps
+from infra.engine.tool_use import (
+    LONG_CHARS,
+    NOTHING_FITS,
+    Call,
+    call_of,
+    closing_words,
+    drafted,
+    last_user_text,
+    next_calls,
+    uncalled,
+)
 from infra.text.blocks import block
 
-LONG_CHARS = 400
-QUOTED_CHARS = 2_000
-DRAFT_TOKENS = 1_000
 READ_ROLES = ("user", "system", "developer")
 WHO_I_AM = (
     "I am DocMind's embedded engine. I have no language model: by fixed rules I pick sentences, word for word, "
     "from the text I am given. Give me documents and a question about them."
 )
-NOTHING_FITS = "No sentence of the given text answers the question."
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A tool call: the tool's name and its arguments as JSON text."""
-
-    name: str
-    arguments: str
 
 
 def decide(request: ChatRequest, max_tokens: int) -> str | list[Call]:
@@ -53,13 +51,13 @@ def decide(request: ChatRequest, max_tokens: int) -> str | list[Call]:
     """
     tools = request.tools or []
     if isinstance(request.tool_choice, NamedTool) or request.tool_choice == "required":
-        return [_call(tool, request.messages) for tool in _forced_tools(request, tools)]
+        return [call_of(tool, request.messages) for tool in _forced_tools(request, tools)]
     constrained = _constrained(request, max_tokens)
     if constrained is not None:
         return constrained
     if tools and request.tool_choice != "none":
-        uncalled = _uncalled(tools, request.messages)
-        return [_call(uncalled[0], request.messages)] if uncalled else _from_results(request.messages)
+        calls = next_calls(tools, request.messages, parallel=bool(request.parallel_tool_calls))
+        return calls or closing_words(tools, request.messages)
     return _from_text(request.messages)
 
 
@@ -71,8 +69,8 @@ def _forced_tools(request: ChatRequest, tools: list[Tool]) -> list[Tool]:
             message = "The tool specified in `tool_choice` does not match any of the specified `tools`."
             raise refused_value(message, "tool_choice")
         return named
-    uncalled = _uncalled(tools, request.messages) or tools[:1]
-    return uncalled if request.parallel_tool_calls else uncalled[:1]
+    left = uncalled(tools, request.messages) or tools[:1]
+    return left if request.parallel_tool_calls else left[:1]
 
 
 def _constrained(request: ChatRequest, max_tokens: int) -> str | None:
@@ -105,66 +103,19 @@ def _valid(body: dict[str, Any], name: str, messages: list[Message], max_tokens:
     return dumps(schema.fit(task(TaskInput(_texts(messages), max_tokens, body))))
 
 
-def _call(tool: Tool, messages: list[Message]) -> Call:
-    parameters = tool.function.parameters or {"type": "object", "properties": {}}
-    schema = Schema(parameters)
-    node, _ = schema.resolve(parameters)
-    properties: dict[str, Any] = node.get("properties", {})
-    wanted: list[str] = node.get("required") or list(properties)[:1]
-    text = _last_user_text(messages)
-    spoken = {name: text for name in wanted if _takes_text(schema, properties.get(name, True), text)}
-    return Call(tool.function.name, dumps(schema.fit(spoken)))
-
-
-def _takes_text(schema: Schema, node: Any, text: str) -> bool:  # noqa: ANN401 - a schema's node
-    """Whether a parameter is free text: any words are valid, a number is not."""
-    return bool(text) and schema.accepts("any other words", node) and not schema.accepts(0, node)
-
-
-def _from_results(messages: list[Message]) -> str:
-    """Text made of the results that the tools gave since the last user message."""
-    results = [m.text for m in messages[_last_user(messages) + 1 :] if m.role == "tool" and m.text.strip()]
-    sources = [block("source", text, id=f"E{n}", doc=f"result {n}") for n, text in enumerate(results, start=1)]
-    said = _drafted(_last_user_text(messages), sources)
-    return said or "\n".join(results)[:QUOTED_CHARS] or NOTHING_FITS
-
-
 def _from_text(messages: list[Message]) -> str:
     """Text made of the source blocks in the messages, or of long messages; else who is speaking."""
     sources = TaskInput(_texts(messages), 0, {}).blocks("source")
     if sources:
         given = [block("source", source.body, **source.attrs) for source in sources]
-        return _drafted(TaskInput(_texts(messages), 0, {}).question, given) or NOTHING_FITS
+        return drafted(TaskInput(_texts(messages), 0, {}).question, given) or NOTHING_FITS
     words = [m.text for m in messages if m.role in READ_ROLES]
     long = [text for text in words if len(text) > LONG_CHARS]
     if not long:
         return WHO_I_AM
-    question = next((line for line in reversed(_last_user_text(messages).splitlines()) if line.strip()), "")
+    question = next((line for line in reversed(last_user_text(messages).splitlines()) if line.strip()), "")
     given = [block("source", text, id=f"E{n}", doc=f"text {n}") for n, text in enumerate(long, start=1)]
-    return _drafted(question, given) or NOTHING_FITS
-
-
-def _drafted(question: str, sources: list[str]) -> str:
-    """The claims that the task ``draft`` makes of ``sources``, as text with their marks."""
-    prompt = "\n".join([*sources, block("question", question)])
-    claims = TASKS["draft"](TaskInput([("user", prompt)], DRAFT_TOKENS, {}))["claims"]
-    return " ".join(f"{claim['text']} [{', '.join(claim['marks'])}]" for claim in claims)
-
-
-def _uncalled(tools: list[Tool], messages: list[Message]) -> list[Tool]:
-    """The tools not called since the last user message."""
-    since = messages[_last_user(messages) + 1 :]
-    called = {call.function.name for message in since for call in message.tool_calls or ()}
-    return [tool for tool in tools if tool.function.name not in called]
-
-
-def _last_user(messages: list[Message]) -> int:
-    return max((n for n, message in enumerate(messages) if message.role == "user"), default=-1)
-
-
-def _last_user_text(messages: list[Message]) -> str:
-    at = _last_user(messages)
-    return messages[at].text if at >= 0 else ""
+    return drafted(question, given) or NOTHING_FITS
 
 
 def _texts(messages: list[Message]) -> list[tuple[str, str]]:

@@ -168,3 +168,88 @@ def test_a_stock_agent_runs_to_its_end():
     said = agent.invoke({"messages": ASKED}, {"recursion_limit": 10})["messages"]
     assert asked == [("look", "How heavy is the moon?"), ("weigh", "How heavy is the moon?")]
     assert HEAVY in said[-1].content
+
+
+PLAN = "q1: Who sailed?\nq2: Who sang?"
+SEARCH = tool("search")
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
+
+
+def searched(query: str) -> list[dict[str, Any]]:
+    call = {"id": query, "type": "function", "function": {"name": "search", "arguments": json.dumps({"query": query})}}
+    return [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": query, "content": "-"},
+    ]
+
+
+def test_a_plan_is_searched_step_by_step():
+    engine = make_engine()
+    history = [*ASKED, said(PLAN)]
+    assert called(chat(engine, history, tools=[SEARCH])) == [("search", {"query": "Who sailed?"})]
+    history += searched("Who sailed?")
+    assert called(chat(engine, history, tools=[SEARCH])) == [("search", {"query": "Who sang?"})]
+    assert called(chat(engine, [*history, *searched("Who sang?")], tools=[SEARCH])) == []
+
+
+def test_a_plan_is_searched_at_once_where_parallel_calls_are_asked_for():
+    reply = chat(make_engine(), [*ASKED, said(PLAN)], tools=[SEARCH], parallel_tool_calls=True)
+    assert called(reply) == [("search", {"query": "Who sailed?"}), ("search", {"query": "Who sang?"})]
+
+
+def test_what_a_source_holds_is_no_plan():
+    history = [*ASKED, said(block("source", PLAN, id="E1"))]
+    assert called(chat(make_engine(), history, tools=[SEARCH])) == [("search", QUESTION)]
+
+
+def test_a_tool_that_is_said_not_to_be_needed_is_passed_over():
+    handoffs = [tool("transfer_to_planner"), tool("transfer_to_retrieval")]
+    history = [*ASKED, said("lookup: no planner needed")]
+    assert [name for name, _ in called(chat(make_engine(), history, tools=handoffs))] == ["transfer_to_retrieval"]
+    assert [name for name, _ in called(chat(make_engine(), ASKED, tools=handoffs))] == ["transfer_to_planner"]
+
+
+def test_a_tool_that_is_named_like_a_task_gets_what_the_task_gives():
+    kind = {"type": "object", "properties": {"kind": {"enum": ["lookup", "compound"]}}, "required": ["kind"]}
+    asked = [{"role": "user", "content": "Who sailed to Rome in May, and who sang in Oslo in June?"}]
+    assert called(chat(make_engine(), asked, tools=[tool("route", kind)])) == [("route", {"kind": "compound"})]
+
+
+MARKED = f"{HEAVY} [E7]"
+CLAIM = {"type": "object", "properties": {"text": {"type": "string"}, "marks": {"type": "array"}}}
+DRAFT = tool("draft", {"type": "object", "properties": {"claims": {"type": "array", "items": CLAIM}}})
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"role": "assistant", "content": MARKED},
+        {"role": "tool", "tool_call_id": "1", "content": block("source", HEAVY, id="E7", doc="moon.md")},
+    ],
+    ids=["another speaker's marked words", "a tool's sources"],
+)
+def test_a_draft_rests_on_what_was_found_before(found: dict[str, Any]):
+    ((name, arguments),) = called(chat(make_engine(), [*ASKED, found], tools=[DRAFT]))
+    claims = [(claim["text"], claim["marks"]) for claim in arguments["claims"]]
+    assert (name, claims) == ("draft", [(HEAVY, ["E7"])])
+
+
+def test_sources_that_a_tool_gave_are_answered_from_with_their_marks():
+    found = block("source", f"{HEAVY} It has no air.", id="E7", doc="moon.md")
+    assert chat(make_engine(), after("look", result=found), tools=TOOLS[:1]).message["content"].startswith(MARKED)
+
+
+def test_marked_words_are_said_again_and_else_what_another_speaker_said():
+    engine = make_engine()
+    back = after("transfer_back", result="Successfully transferred back")[1:]
+    for words in (MARKED, "Nothing is supported."):
+        history = [*after("look", result="handed over"), said(words), *back]
+        assert chat(engine, history, tools=TOOLS[:1]).message["content"] == words
+
+
+def test_an_agent_says_what_its_own_tool_gave_and_not_what_was_said_before_it():
+    history = [*ASKED, said("lookup"), *after("look", result="done")[1:]]
+    assert chat(make_engine(), history, tools=TOOLS[:1]).message["content"] == "done"
