@@ -1,5 +1,9 @@
-"""The planner: a compound question becomes sub-questions, with what each depends on."""
+"""The planner: a compound question becomes sub-questions, with what each depends on.
 
+The router gives most plans in the call that decides the question's kind; the planner is asked where it did not.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,11 +20,9 @@ MAX_STEPS = 3
 class Step(Written):
     """One sub-question."""
 
-    id: str = Field(description="q1, q2, ...")
-    question: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
-        min_length=1, description="a question that stands alone"
-    )
-    needs: Texts = Field(default_factory=list[str], description="ids of the steps whose answer this one needs")
+    id: str
+    question: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(min_length=1)
+    needs: Texts = Field(default_factory=list[str])
 
 
 class Plan(Written):
@@ -28,7 +30,7 @@ class Plan(Written):
 
     model_config = ConfigDict(title="plan")
 
-    steps: list[Step] = Field(min_length=1, description="1 to 3 sub-questions")
+    steps: list[Step] = Field(min_length=1)
 
 
 def single(question: str) -> Plan:
@@ -42,9 +44,14 @@ async def plan(question: str, asker: Asker) -> Plan:
         reply = await asker.ask(render(PROMPT, system=SYSTEM, blocks=[question_block(question)]), Plan, task="plan")
     except UnreadableReply:
         return single(question)
-    chosen = sound(reply.value)
+    return usable(reply.value.steps, question) or single(question)
+
+
+def usable(steps: Sequence[Step], question: str) -> Plan | None:
+    """Return the plan that ``steps`` make, or None: there are none, or one is far longer than what was asked."""
     longest = len(question) + MAX_ADDED_CHARS
-    return chosen if all(len(step.question) <= longest for step in chosen.steps) else single(question)
+    fit = bool(steps) and all(len(step.question) <= longest for step in steps[:MAX_STEPS])
+    return sound(Plan(steps=list(steps))) if fit else None
 
 
 def sound(chosen: Plan) -> Plan:

@@ -200,8 +200,12 @@ def _left_out(view: View) -> int:
 
 
 def _refused(visit: Visit) -> bool:
-    """Tell whether an agent that writes was kept from its model: a budget refused the call, or had refused before."""
-    return visit.agent in WRITERS and (not visit.backend or any(event.kind == "budget" for event in visit.events))
+    """Tell whether an agent that writes was kept from its model: a budget refused the call, or had refused before.
+
+    A router without a model may have needed none.
+    """
+    unasked = not visit.backend and visit.agent != "router"
+    return visit.agent in WRITERS and (unasked or any(event.kind == "budget" for event in visit.events))
 
 
 def _by_rules(visit: Visit) -> bool:

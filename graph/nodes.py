@@ -21,7 +21,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel
 
-from agents.planner import plan, single
+from agents.planner import Plan, plan, single
 from agents.retrieval import Searcher, retrieve
 from agents.router import route
 from agents.synthesizer import Case, draft
@@ -136,15 +136,24 @@ Work = Callable[[Job], Awaitable[Done]]
 
 
 async def _route(job: Job) -> Done:
-    question = job.view.question
-    chosen = await route(question.text, question.history, job.answering)
-    return Done({"routes": {question.id: packed(chosen)}}, chosen.reply or f"{chosen.kind}: {chosen.question}")
+    question, chosen = job.view.question, job.desk.settings.agents
+    routed = await route(
+        question.text,
+        question.history,
+        job.answering,
+        by_rules=chosen.route_by_rules,
+        with_steps=chosen.route_with_plan,
+    )
+    update = {"routes": {question.id: packed(routed.route)}}
+    said = routed.route.reply or f"{routed.route.kind}: {routed.route.question}"
+    if routed.plan is None:
+        return Done(update, said)
+    return Done(update | {"plans": {question.id: packed(routed.plan)}}, f"{said}\n{_listed(routed.plan)}")
 
 
 async def _plan(job: Job) -> Done:
     chosen = await plan(job.view.asked, job.answering)
-    lines = [f"{s.id}: {s.question}" + (f" (needs {', '.join(s.needs)})" if s.needs else "") for s in chosen.steps]
-    return Done({"plans": {job.view.question.id: packed(chosen)}}, "\n".join(lines))
+    return Done({"plans": {job.view.question.id: packed(chosen)}}, _listed(chosen))
 
 
 async def _retrieve(job: Job) -> Done:
@@ -262,6 +271,12 @@ def visit(scope: Scope, began: float, question: Question, ledger: Ledger) -> Vis
         engine=answered.engine if answered else "",
         events=[Event(kind=remark.kind, detail=remark.detail) for remark in remarks],
     )
+
+
+def _listed(plan: Plan) -> str:
+    """Return a plan as its steps are said, a line each."""
+    needs = {step.id: f" (needs {', '.join(step.needs)})" if step.needs else "" for step in plan.steps}
+    return "\n".join(f"{step.id}: {step.question}{needs[step.id]}" for step in plan.steps)
 
 
 def _listing(step_id: str, finding: Finding) -> str:

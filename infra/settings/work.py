@@ -40,6 +40,12 @@ class AgentSettings(Section):
     supervisor: SupervisorMode = Field(
         default="policy", description="who chooses the next step: the policy, or the model"
     )
+    route_by_rules: bool = Field(
+        default=True, description="whether a question that plainly is one look-up is routed without a model"
+    )
+    route_with_plan: bool = Field(
+        default=True, description="whether the router also splits a compound question; off: the planner is asked"
+    )
     parallel_tools: bool = Field(default=True, description="whether independent hand-offs run at the same time")
     max_parallel_calls: int = Field(default=3, ge=1, le=8, description="hand-offs at once, at most")
     max_rounds: int = Field(default=2, ge=1, le=4, description="drafts an answer may take")

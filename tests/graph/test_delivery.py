@@ -117,7 +117,7 @@ def longest(body: dict[str, Any]) -> str:
 
 async def test_the_least_steps_that_may_be_set_are_enough_for_the_longest_question(tmp_path: Path) -> None:
     [least] = [rule.ge for rule in AgentSettings.model_fields["recursion_limit"].metadata if isinstance(rule, Ge)]
-    agents = {"max_rounds": 4, "parallel_tools": False, "recursion_limit": least}
+    agents = {"max_rounds": 4, "parallel_tools": False, "recursion_limit": least, "route_by_rules": False}
     calls = {"question_calls": 2 + 3 * 2 + 1}  # the fourth judge is refused, and rules draft a fifth time
     net = Net({8000: ScriptedServer(longest)})
     answer, _ = await ask(tmp_path, net, backend="vllm", agents=agents, budget=calls, cache={"enabled": False})

@@ -98,7 +98,7 @@ async def test_a_run_streams_each_agents_update_and_returns_the_answer(client: L
         if part.event == "updates":
             updates += list(part.data)
     state: Any = await client.threads.get_state(thread["thread_id"])
-    assert set(updates) >= {*AGENTS, "supervisor", "compress", "deliver"}
+    assert set(updates) >= {*AGENTS, "supervisor", "compress", "deliver"} - {"planner"}  # the router gave the steps
     assert state["values"]["answer"]["citations"]
     assert state["values"]["messages"][-1]["type"] == "ai"
 

@@ -89,7 +89,7 @@ async def test_independent_steps_are_searched_at_the_same_time(mode: SupervisorM
         both.wait()
 
     answer = await ask(build(SmallDesk(SmallSearch(before=meet), mode=mode)), COMPOUND)
-    assert visited(answer) == ["router", "planner", "retrieval", "retrieval", "synthesizer", "validator"]
+    assert visited(answer) == ["router", "retrieval", "retrieval", "synthesizer", "validator"]
     first, second = (v for v in answer["trail"] if v["agent"] == "retrieval")
     assert second["started"] < first["started"] + first["seconds"]
     assert {c["doc"] for c in answer["citations"]} == {"ann.txt", "bob.txt"}
@@ -104,9 +104,31 @@ async def test_every_history_sent_to_a_model_answers_each_tool_call_once(mode: S
     assert [unanswered_or_twice(history) for history in histories.sent] == [[]] * len(histories.sent)
 
 
+async def test_a_plain_lookup_takes_one_model_call_and_a_compound_question_two() -> None:
+    graph = build(SmallDesk())
+    assert (await ask(graph, LOOKUP))["usage"]["llm_calls"] == 1
+    assert (await ask(graph, COMPOUND))["usage"]["llm_calls"] == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_planner_is_asked_where_the_router_gave_no_steps(mode: SupervisorMode) -> None:
+    answer = await ask(build(SmallDesk(mode=mode, agents={"route_with_plan": False})), COMPOUND)
+    assert visited(answer) == ["router", "planner", "retrieval", "retrieval", "synthesizer", "validator"]
+    assert [step["id"] for step in answer["plan"]["steps"]] == ["q1", "q2"]
+
+
+async def test_a_run_that_was_interrupted_before_the_planner_goes_on_there() -> None:
+    saver, config = InMemorySaver(), RunnableConfig(configurable={"thread_id": "t"})
+    before = build(SmallDesk(agents={"route_with_plan": False}), checkpointer=saver)
+    await before.ainvoke({"messages": [HumanMessage(COMPOUND)]}, config, interrupt_before=["planner"])
+    answer = (await build(SmallDesk(), checkpointer=saver).ainvoke(None, config))["answer"]
+    assert visited(answer) == ["router", "planner", "retrieval", "retrieval", "synthesizer", "validator"]
+    assert {c["doc"] for c in answer["citations"]} == {"ann.txt", "bob.txt"}
+
+
 async def test_without_parallel_tools_the_same_steps_run_one_after_the_other() -> None:
     answer = await ask(build(SmallDesk(agents={"parallel_tools": False})), COMPOUND)
-    assert visited(answer) == ["router", "planner", "retrieval", "retrieval", "synthesizer", "validator"]
+    assert visited(answer) == ["router", "retrieval", "retrieval", "synthesizer", "validator"]
     first, second = (v for v in answer["trail"] if v["agent"] == "retrieval")
     assert second["started"] >= first["started"] + first["seconds"] - 0.001
 
@@ -172,7 +194,8 @@ async def test_a_run_can_be_interrupted_before_an_agent_and_resumed(agent: str) 
 
 async def test_each_agent_is_streamed_as_an_update() -> None:
     seen: list[str] = []
-    async for update in build(SmallDesk()).astream({"messages": [HumanMessage(COMPOUND)]}, stream_mode="updates"):
+    graph = build(SmallDesk(agents={"route_with_plan": False}))
+    async for update in graph.astream({"messages": [HumanMessage(COMPOUND)]}, stream_mode="updates"):
         seen += list(update)
     assert set(seen) == {"receive", "recall", "supervisor", "compress", "deliver", *AGENTS}
     assert seen.count("retrieval") == 2

@@ -19,7 +19,8 @@ ROUTE = {"kind": "lookup", "question": LOOKUP, "reply": ""}
 
 
 async def ask(server: ScriptedServer, *, mode: str = "policy") -> dict[str, Any]:
-    graph = build(SmallDesk(server=server.transports, mode="llm" if mode == "llm" else "policy"))
+    agents = {"route_by_rules": False}
+    graph = build(SmallDesk(server=server.transports, mode="llm" if mode == "llm" else "policy", agents=agents))
     result = await graph.ainvoke({"messages": [HumanMessage(LOOKUP)]})
     return result["answer"]
 

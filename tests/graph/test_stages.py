@@ -45,7 +45,8 @@ def test_a_lone_surrogate_in_a_question_becomes_a_question_mark() -> None:
 async def test_what_a_failed_run_left_behind_is_cleared_and_is_no_part_of_the_history() -> None:
     broken = iter([Said("no such model", status=404)])
     server = ScriptedServer(lambda body: next(broken, model(body)) if task_of(body) == "draft" else model(body))
-    graph = build(SmallDesk(server=server.transports), checkpointer=InMemorySaver())
+    desk = SmallDesk(server=server.transports, agents={"route_by_rules": False})
+    graph = build(desk, checkpointer=InMemorySaver())
     with pytest.raises(BackendError):
         await graph.ainvoke({"messages": [HumanMessage(LOOKUP)]}, THREAD)
     result = await graph.ainvoke({"messages": [HumanMessage("And when was that?")]}, THREAD)
@@ -55,7 +56,8 @@ async def test_what_a_failed_run_left_behind_is_cleared_and_is_no_part_of_the_hi
 
 async def test_a_question_that_was_refused_stays_in_no_conversation() -> None:
     server = ScriptedServer(model)
-    graph = build(SmallDesk(server=server.transports), checkpointer=InMemorySaver())
+    desk = SmallDesk(server=server.transports, agents={"route_by_rules": False})
+    graph = build(desk, checkpointer=InMemorySaver())
     for refused in ("x" * 20_001, "  "):
         with pytest.raises(QuestionError):
             await graph.ainvoke({"messages": [HumanMessage(refused)]}, THREAD)
@@ -152,7 +154,8 @@ async def test_a_context_that_cannot_be_used_is_refused(context: dict[str, Any],
 
 async def test_a_run_may_choose_its_back_end_and_the_conversation_goes_on() -> None:
     server = ScriptedServer(model)
-    graph = build(SmallDesk(server=server.transports), checkpointer=InMemorySaver())
+    desk = SmallDesk(server=server.transports, agents={"route_by_rules": False})
+    graph = build(desk, checkpointer=InMemorySaver())
     names: list[str] = []
     for backend in ("vllm", "engine", "vllm"):
         result = await graph.ainvoke({"messages": [HumanMessage(LOOKUP)]}, THREAD, context=Context(backend=backend))

@@ -18,6 +18,7 @@ from tests.graph.desk import SmallDesk, SmallSearch
 LOOKUP = "When did Ann Miller open the bakery?"
 STEPS = [{"id": f"q{n}", "question": f"{LOOKUP} {n}", "needs": []} for n in (1, 2, 3)]
 DRAFTED = {"claims": [{"text": "Ann Miller opened the bakery in May 2021.", "marks": ["E1"]}]}
+BY_MODEL = {"route_by_rules": False}
 REPLIES = {"route": {"kind": "compound", "question": LOOKUP}, "plan": {"steps": STEPS}, "draft": DRAFTED}
 
 
@@ -37,7 +38,7 @@ async def ask(desk: SmallDesk) -> dict[str, Any]:
 
 async def test_one_search_for_all_is_spread_over_the_steps_that_are_ready_a_few_at_once() -> None:
     choice = Said(tool_calls=[("transfer_to_retrieval", {"task": "all"})])
-    desk = SmallDesk(server=supervised(choice).transports, mode="llm", agents={"max_parallel_calls": 2})
+    desk = SmallDesk(server=supervised(choice).transports, mode="llm", agents={"max_parallel_calls": 2, **BY_MODEL})
     answer = await ask(desk)
     assert desk.search.queries == [step["question"] for step in STEPS]
     first, second, third = (v for v in answer["trail"] if v["agent"] == "retrieval")
@@ -46,7 +47,7 @@ async def test_one_search_for_all_is_spread_over_the_steps_that_are_ready_a_few_
 
 async def test_the_same_hand_off_twice_in_one_message_is_carried_out_once() -> None:
     twice = [("transfer_to_planner", {"task": "split it"}), ("transfer_to_planner", {"task": "split it again"})]
-    desk = SmallDesk(server=supervised(Said(tool_calls=twice)).transports, mode="llm")
+    desk = SmallDesk(server=supervised(Said(tool_calls=twice)).transports, mode="llm", agents=BY_MODEL)
     answer = await ask(desk)
     assert [v["agent"] for v in answer["trail"]].count("planner") == 1
 
@@ -61,7 +62,7 @@ async def test_a_server_that_takes_no_tools_leaves_the_choice_to_the_policy() ->
 
 async def test_after_a_budget_ended_the_models_part_the_supervisor_asks_no_model_either() -> None:
     server = supervised(Said("?"))
-    answer = await ask(SmallDesk(server=server.transports, mode="llm", budget={"question_calls": 3}))
+    answer = await ask(SmallDesk(server=server.transports, mode="llm", agents=BY_MODEL, budget={"question_calls": 3}))
     assert answer["ended_by"]["setting"] == "DOCMIND_BUDGET__QUESTION_CALLS"
     assert [v["agent"] for v in answer["trail"] if v["llm_calls"]] == ["supervisor", "router", "supervisor"]
     refused = [e["kind"] for v in answer["trail"] for e in v["events"] if e["kind"] == "budget"]

@@ -48,6 +48,7 @@ async def test_a_conversation_goes_from_one_back_end_to_another_and_back(
 
 async def test_an_agent_may_have_a_back_end_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCMIND_MODELS__ROUTER", "llamacpp")
+    monkeypatch.setenv("DOCMIND_AGENTS__ROUTE_BY_RULES", "false")
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "bob.txt").write_text("Bob Stone repaired the old mill in 1998. The mill stands by the river Ems.\n")

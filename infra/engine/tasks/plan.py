@@ -23,19 +23,19 @@ _DOES_FIRST = re.compile(r"\b(?:did|does|do|will|would|can|could|should)\s+$", r
 
 def plan(task: TaskInput) -> dict[str, Any]:
     """Return the steps of a plan for the question."""
-    question = task.question
+    return {"steps": steps_of(task.question)}
+
+
+def steps_of(question: str) -> list[dict[str, Any]]:
+    """Return the steps for ``question``, at least one; what a step needs is named only where it needs something."""
     if needed := _needed(question):
-        return {"steps": [_step(1, needed, []), _step(2, question, ["q1"])]}
-    return {"steps": [_step(n, part, []) for n, part in enumerate(parts(question), start=1)]}
+        return [{"id": "q1", "question": needed}, {"id": "q2", "question": question, "needs": ["q1"]}]
+    return [{"id": f"q{n}", "question": part} for n, part in enumerate(parts(question), start=1)]
 
 
 def is_compound(question: str) -> bool:
     """Tell whether a plan for ``question`` has more than one step."""
-    return len(parts(question)) > 1 or bool(_needed(question))
-
-
-def _step(number: int, question: str, needs: list[str]) -> dict[str, Any]:
-    return {"id": f"q{number}", "question": question, "needs": needs}
+    return len(steps_of(question)) > 1
 
 
 def _needed(question: str) -> str:

@@ -1,22 +1,25 @@
-"""The ``route`` task: how a question is to be worked on, and its standalone form.
+"""The ``route`` task: how a question is to be worked on, its standalone form, and the steps of a compound one.
 
 Rules, in plain words: with a ``<history>`` the question is made to stand alone (``ellipsis``). A question whose plan
-has more than one step is compound; every other one is a look-up. Small talk does not come here.
+has more than one step is compound and comes with them; every other one is a look-up. Small talk does not come here.
 """
 
 from typing import Any
 
 from infra.engine.tasks.ellipsis import Turn, standalone
-from infra.engine.tasks.plan import is_compound
+from infra.engine.tasks.plan import steps_of
 from infra.engine.tasks.task_input import TaskInput
 
 _SPEAKERS = ("user: ", "assistant: ")
 
 
 def route(task: TaskInput) -> dict[str, Any]:
-    """Return the standalone question and its kind."""
+    """Return the standalone question and its kind, and its steps where there is more than one."""
     question = standalone(task.question, _turns(task))
-    return {"question": question, "kind": "compound" if is_compound(question) else "lookup"}
+    steps = steps_of(question)
+    if len(steps) == 1:
+        return {"question": question, "kind": "lookup"}
+    return {"question": question, "kind": "compound", "steps": steps}
 
 
 def _turns(task: TaskInput) -> list[Turn]:

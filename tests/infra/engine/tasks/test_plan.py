@@ -32,7 +32,7 @@ def parts(text: str) -> list[str]:
     ],
 )
 def test_a_question_for_one_thing_is_one_step(text: str):
-    assert do("plan", question(text)) == {"steps": [{"id": "q1", "question": text, "needs": []}]}
+    assert do("plan", question(text)) == {"steps": [{"id": "q1", "question": text}]}
 
 
 @pytest.mark.parametrize(
@@ -98,15 +98,15 @@ def test_independent_asks_become_steps_that_stand_alone(text: str, found: list[s
 
 def test_independent_steps_need_nothing_so_that_they_can_run_together():
     assert do("plan", question("When did Ann leave and why did Bob stay?"))["steps"] == [
-        {"id": "q1", "question": "When did Ann leave?", "needs": []},
-        {"id": "q2", "question": "Why did Bob stay?", "needs": []},
+        {"id": "q1", "question": "When did Ann leave?"},
+        {"id": "q2", "question": "Why did Bob stay?"},
     ]
 
 
 def test_the_person_who_is_asked_for_first():
     text = "What did the person who broke the window say about the repair?"
     assert do("plan", question(text))["steps"] == [
-        {"id": "q1", "question": "Who broke the window?", "needs": []},
+        {"id": "q1", "question": "Who broke the window?"},
         {"id": "q2", "question": text, "needs": ["q1"]},
     ]
     assert parts("In which town lives the company that built the pump?")[0] == "Which company built the pump?"

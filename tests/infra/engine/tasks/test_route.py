@@ -19,10 +19,21 @@ def test_a_question_is_looked_up():
     }
 
 
-def test_a_question_that_the_plan_splits_is_compound():
+def test_a_question_that_the_plan_splits_is_compound_and_comes_with_its_steps():
     text = "When was the boiler serviced and who serviced it?"
-    assert do("route", question(text)) == {"question": text, "kind": "compound"}
+    steps = [
+        {"id": "q1", "question": "When was the boiler serviced?"},
+        {"id": "q2", "question": "Who serviced the boiler?"},
+    ]
+    assert do("route", question(text)) == {"question": text, "kind": "compound", "steps": steps}
+    assert do("plan", question(text)) == {"steps": steps}
     assert do("route", question("What did the person who broke the lamp say?"))["kind"] == "compound"
+
+
+def test_a_follow_up_is_completed_before_it_is_split():
+    told = history("Where does Ann Miller live?", "In Rome.")
+    routed = do("route", told, question("When did she move there and who helped her?"))
+    assert [step["question"] for step in routed["steps"]][1] == "Who helped Ann Miller?"
 
 
 def test_without_history_nothing_is_filled():

@@ -8,7 +8,7 @@ def test_every_published_task_answers_an_empty_call():
     empty = TaskInput([], 100, {})
     assert {name: task(empty) for name, task in TASKS.items()} == {
         "route": {"question": "", "kind": "lookup"},
-        "plan": {"steps": [{"id": "q1", "question": "", "needs": []}]},
+        "plan": {"steps": [{"id": "q1", "question": ""}]},
         "draft": {"claims": []},
         "judge": {"judgements": []},
         "note": {"note": ""},
