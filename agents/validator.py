@@ -3,6 +3,11 @@
 A claim is accepted when it carries at least one citation whose quote stands verbatim in the cited passage, and either
 the claim itself is that quote, or its numbers and words stand in what it cites and the model judges it supported. What
 the model's judgement leaves open is rejected, and so is what would cite more documents than an answer may.
+
+A claim is itself the quote when it is whole sentences of the passage, each word of them. Only what changes no statement
+may differ: white space and the shape of marks, a list's bullet, a linking word and the capital at the beginning, the
+full stop at the end. Leaving out or moving any other word is the model's to judge: it may have negated, compared,
+limited or attributed what was said.
 """
 
 import re
@@ -30,6 +35,14 @@ MAX_QUOTES = 16
 MAX_ID_CHARS = 40
 
 _DIGITS = re.compile(r"[0-9]+")
+_OPENING = re.compile(
+    r"(?:[-*+•‣▪–][ \t]+(?=[^\W\d_]))?"
+    r"(?:(?:however|moreover|furthermore|additionally|in addition|also|indeed|in fact),\s+|(?:and|but)\s+(?=\w))?",
+    re.IGNORECASE,
+)
+"""What a sentence says the same without: a bullet before a word (before a number it may be a minus), a linking word."""
+_CLOSING = ".!; "
+"""Marks that may be missing at a sentence's end; a question mark or a colon may not."""
 
 
 class Judgement(Written):
@@ -122,10 +135,9 @@ def _check(claim: Claim, passages: dict[str, Passage]) -> _Checked:
         passage = passages.get(mark)
         if passage is None:
             continue
-        whole = locate(claim.text, passage)
-        if whole is not None and _is_sentences(whole, passage):
-            copied.append(_citation(mark, passage, whole))
-        span = whole or _quoted(claim.quotes, passage) or best_quote(claim.text, passage)
+        if (same := _copied(claim.text, passage)) is not None:
+            copied.append(_citation(mark, passage, same))
+        span = locate(claim.text, passage) or _quoted(claim.quotes, passage) or best_quote(claim.text, passage)
         if span is not None:
             citations.append(_citation(mark, passage, whole_sentences(span, passage)))
     if copied:
@@ -147,6 +159,27 @@ def _is_sentences(span: tuple[int, int], passage: Passage) -> bool:
     start, end = span[0] - passage.start, span[1] - passage.start
     bare = {last - len(words) + len(words.rstrip(" .")) for first, last in grid if (words := passage.text[first:last])}
     return start in {first for first, _ in grid} and end in {last for _, last in grid} | bare
+
+
+def _copied(claim: str, passage: Passage) -> tuple[int, int] | None:
+    """Return where ``claim`` stands in ``passage`` as whole sentences, or as one of which only its edges differ."""
+    whole = locate(claim, passage)
+    if whole is not None and _is_sentences(whole, passage):
+        return whole
+    said = _core(claim)
+    spans = split_sentences(passage.text) if any(map(str.isalnum, said)) else []
+    for start, end in spans:
+        words = " ".join(passage.text[start:end].split())
+        opening = _OPENING.match(words)
+        if said in (_core(words), _core(words[opening.end() :] if opening else words)):
+            return passage.start + start, passage.start + end
+    return None
+
+
+def _core(sentence: str) -> str:
+    """Return a sentence's words in one line, without the marks at its end, its first letter small."""
+    core = " ".join(sentence.split()).rstrip(_CLOSING)
+    return core[:1].lower() + core[1:]
 
 
 def _citation(mark: str, passage: Passage, span: tuple[int, int]) -> Citation:
