@@ -8,7 +8,7 @@ passage has one mark and it can be told what the answer cites.
 
 `Form` says what is changed: ``history`` is the library's output mode. ``parallel`` gives the hand-off to retrieval a
 ``query``, as the README's custom hand-off tool has, and carries out several hand-offs of one message side by side; the
-library itself loses them (its issue 230). ``lean`` ends four of the agents with their tool's result, without more words,
+library itself loses them (its issue 230). ``lean`` ends four of the agents with their tool's result and no more words,
 and lets retrieval search side by side: the fewest calls that the library allows.
 """
 
@@ -49,9 +49,9 @@ STEPS = 100
 
 PROMPTS = {
     "supervisor": (
-        "You lead five agents who answer a question from a person's documents. Hand over to the next one that is needed:"
-        " router first; planner for a compound question; retrieval; synthesizer; validator. When the validator accepted "
-        "an answer, repeat it with its marks."
+        "You lead five agents who answer a question from a person's documents. Hand over to the next one that is "
+        "needed: router first; planner for a compound question; retrieval; synthesizer; validator. When the validator "
+        "accepted an answer, repeat it with its marks."
     ),
     "router": (
         "Decide how to work on the question: kind lookup if one search in the documents can answer it, compound if it "

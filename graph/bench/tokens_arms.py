@@ -1,0 +1,160 @@
+"""The arms of the comparison: what each one is, and what is switched off in it.
+
+An `Arm` is the stock supervisor in one of its forms, or our graph with settings changed and, where a saving has no
+setting, with a `Swap`: the plain way is put in its place while the arm runs. Arms run one after another, so a swap is
+seen by nobody else. A new saving is one line of `ARMS`.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from agents.common import SYSTEM, question_block, source_blocks
+from agents.synthesizer import Case
+from graph.bench.tokens_stock import Form
+from infra.errors import ConfigurationError
+from infra.llm.prompt import Template, render
+from infra.settings import EngineSettings, ModelSettings, Settings
+from infra.text.blocks import block
+from tools.compress import Note
+
+DEFAULT, FULL_HISTORY, OURS = "stock", "stock_full_history", "ours"
+LEAN, LEAN_FULL_HISTORY = "stock_lean", "stock_lean_full_history"
+NO_LIMIT = 10_000_000
+
+Original = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """What a name of a module stands for while an arm runs: ``plain`` makes it from what stands there."""
+
+    module: str
+    name: str
+    plain: Callable[[Original], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to answer.
+
+    Attributes:
+        name: its key in the figures.
+        what: what it is, for people.
+        stock: the stock supervisor's form; None: our graph.
+        settings: our settings that are changed, by section and name.
+        swaps: what is swapped.
+        beside: the arm it is compared with to see what its saving brings; empty where it shows none.
+    """
+
+    name: str
+    what: str
+    stock: Form | None = None
+    settings: Mapping[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
+    swaps: Sequence[Swap] = ()
+    beside: str = ""
+
+
+def _without(saving: str, *swaps: Swap, beside: str = OURS, **agents: Any) -> Arm:
+    """Our graph with one saving switched off: by settings of the section ``agents``, or by swaps."""
+    settings = {("agents", name): value for name, value in agents.items()}
+    said = f"(e) {beside} without {saving}".replace("_", " ")
+    return Arm(f"without_{saving}", said, None, settings, swaps, beside)
+
+
+def _never_verbatim(check: Original) -> object:
+    """Have every claim judged by the model, those that are quotes as well."""
+
+    def checked(claim: object, passages: object) -> object:
+        return replace(check(claim, passages), verbatim=False)
+
+    return checked
+
+
+def _task_first(_: Original) -> object:
+    """Put the agent's task before what it is about, so that no two agents' prompts begin the same."""
+
+    def messages(template: Template, case: Case, *more: str) -> object:
+        parts = [block("part", s.question, id=s.id) for s in case.plan.steps] if len(case.plan.steps) > 1 else []
+        blocks = [question_block(case.question), *parts, *source_blocks(case.evidence), *more]
+        return render(Template(template.name, template.task, "", template.version), system=SYSTEM, blocks=blocks)
+
+    return messages
+
+
+def _uncompressed(_: Original) -> object:
+    """Leave what a stage said as it is."""
+
+    async def compress(text: str, question: str, count: Callable[[str], Any], **_: object) -> Note:
+        del question
+        tokens = await count(text)
+        return Note(text, tokens, tokens)
+
+    return compress
+
+
+_JUDGED = Swap("agents.validator", "_check", _never_verbatim)
+_LATE_SOURCES = [Swap(f"agents.{agent}", "case_messages", _task_first) for agent in ("synthesizer", "validator")]
+
+ARMS: Sequence[Arm] = (
+    Arm(DEFAULT, "(a) langgraph-supervisor, last_message", Form()),
+    Arm(FULL_HISTORY, "(a2) the same, full_history", Form("full_history")),
+    Arm("stock_parallel", "(b) as (a), hand-offs side by side", Form(parallel=True)),
+    Arm(LEAN, "(a) with the fewest calls", Form(lean=True)),
+    Arm(LEAN_FULL_HISTORY, "(a2) with the fewest calls", Form("full_history", lean=True)),
+    Arm("ours_llm", "(c) ours, a model chooses each step", settings={("agents", "supervisor"): "llm"}, beside=OURS),
+    Arm(OURS, "(d) ours"),
+    _without("rules_for_look-ups", Swap("graph.nodes", "route", lambda route: partial(route, by_rules=False))),
+    _without("router_and_planner_in_one", Swap("graph.nodes", "route", lambda route: partial(route, with_steps=False))),
+    _without("parallel_calls", parallel_tools=False),
+    _without("validation_by_code", _JUDGED),
+    _without("shared_prefix", _JUDGED, *_LATE_SOURCES, beside="without_validation_by_code"),
+    _without("compression", Swap("graph.stages", "compress", _uncompressed), beside="ours_llm", supervisor="llm"),
+)
+"""What is measured, in the order of the table. A saving that has no setting is switched off by a swap."""
+
+
+def chosen(names: Sequence[str]) -> list[Arm]:
+    """Return the arms of these names, all where none is given.
+
+    Raises:
+        ConfigurationError: there is no arm of such a name.
+    """
+    known = [arm.name for arm in ARMS]
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigurationError(f"--arm {unknown[0]}: there is none; known are {', '.join(known)}")
+    return [arm for arm in ARMS if not names or arm.name in names]
+
+
+def settings_of(arm: Arm, settings: Settings, prefill: float, decode: float) -> Settings:
+    """Return the settings of an arm: the engine with these speeds (tokens/s), no cache, no budget, and its own."""
+    sections: dict[str, Any] = {
+        "backend": "engine",
+        "fallbacks": [],
+        "models": ModelSettings(),
+        "engine": EngineSettings(prefill_tokens_per_second=prefill, decode_tokens_per_second=decode),
+        "cache": settings.cache.model_copy(update={"enabled": False}),
+        "budget": settings.budget.model_copy(update={"question_tokens": NO_LIMIT, "question_calls": 1_000}),
+    }
+    for (section, name), value in arm.settings.items():
+        given = sections.get(section, getattr(settings, section))
+        sections[section] = given.model_copy(update={name: value})
+    return settings.model_copy(update=sections)
+
+
+@contextmanager
+def swapped(swaps: Sequence[Swap]) -> Generator[None]:
+    """Put the plain ways in place, and what stood there back at the end."""
+    before: list[tuple[Any, str, Original]] = []
+    try:
+        for swap in swaps:
+            module = import_module(swap.module)
+            before.append((module, swap.name, getattr(module, swap.name)))
+            setattr(module, swap.name, swap.plain(before[-1][2]))
+        yield
+    finally:
+        for module, name, original in reversed(before):
+            setattr(module, name, original)
