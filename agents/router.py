@@ -28,9 +28,9 @@ MAX_TURN_CHARS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One earlier message of the conversation, the user's or the assistant's."""
+    """One earlier message of the conversation, the user's or the assistant's; ``earlier``: a note of those before."""
 
-    role: Literal["user", "assistant"]
+    role: Literal["earlier", "user", "assistant"]
     text: str
 
 

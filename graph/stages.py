@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from itertools import takewhile
 from typing import Any
 from uuid import uuid4
 
@@ -13,34 +11,28 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import get_runtime
 from pydantic import TypeAdapter, ValidationError
 
-from agents.router import Turn
-from graph.answer import answer_of, shown, without_sources
+from graph.answer import answer_of, shown
 from graph.nodes import Desk, visit
+from graph.notes import COMPRESSION, Notes
 from graph.policy import AGENTS
 from graph.state import (
-    Compression,
     Question,
     State,
     View,
     Visit,
     compressions_of,
+    earlier_of,
     packed,
     question_of,
     view_of,
     visits_of,
 )
 from graph.supervisor import SUPERVISOR
-from infra.errors import BackendError, ConfigurationError, QuestionError
+from infra.errors import QuestionError
 from infra.llm.ledger import Scope
 from infra.settings import BackendName
-from tools.compress import compress
 
 RECALL = "recall"
-MAX_TURNS = 6
-"""Earlier messages that the router sees of a conversation."""
-
-BYTES_PER_TOKEN = 3
-"""Of a text whose tokens nobody counts; English has about four, so the estimate is high."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +52,9 @@ class Stages:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._notes = Notes(desk)
 
-    def receive(self, state: State, config: RunnableConfig) -> dict[str, Any]:
+    async def receive(self, state: State, config: RunnableConfig) -> dict[str, Any]:
         """Open a question: checked, numbered, with the conversation before it."""
         messages = state.get("messages", [])
         longest = self._desk.settings.max_question_chars
@@ -71,11 +64,15 @@ class Stages:
         before = question_of(state)
         turn = int(before.id.split("-", 1)[0]) + 1 if before else 1
         context = _checked(get_runtime(Context).context)
+        scope = Scope(
+            f"{turn:06d}-{uuid4().hex}", str(config.get("configurable", {}).get("thread_id", "")), COMPRESSION
+        )
+        said = await self._notes.of_conversation(turns, text, earlier_of(state), scope)
         question = Question(
-            id=f"{turn:06d}-{uuid4().hex}",
-            thread=str(config.get("configurable", {}).get("thread_id", "")),
+            id=scope.question_id,
+            thread=scope.thread_id,
             text=text,
-            history=_history(turns),
+            history=said.history,
             roots=context.roots,
             backend=context.backend,
             cache=context.cache,
@@ -83,6 +80,8 @@ class Stages:
         )
         return {
             "questions": {question.id: packed(question)},
+            "earlier": {question.id: packed(said.earlier)},
+            "compressions": {f"{question.id}/000": packed(said.made)} if said.made else {},
             "messages": [RemoveMessage(id=m.id) for m in left_over if m.id],
             "answer": {},
         }
@@ -99,21 +98,7 @@ class Stages:
 
     async def compress(self, state: State) -> dict[str, Any]:
         """Make a note of what the stage said; typed results stay as they are."""
-        view = view_of(state)
-        stage = _stage(state.get("messages", []))
-
-        async def count(text: str) -> int:
-            return await self._count(text, view.question)
-
-        notes = [await compress(m.text, view.asked, count) for m in stage]
-        entry = Compression(
-            stage=(stage[0].name or "") if stage else "",
-            tokens_before=sum(n.tokens_before for n in notes),
-            tokens_after=sum(n.tokens_after for n in notes),
-        )
-        key = f"{view.question.id}/{len(_own(state, view)) + 1:03d}"
-        replaced = [AIMessage(n.text, name=m.name, id=m.id) for n, m in zip(notes, stage, strict=True) if n.shortened]
-        return {"compressions": {key: packed(entry)}, "messages": replaced}
+        return await self._notes.of_stage(state)
 
     def deliver(self, state: State) -> dict[str, Any]:
         """End a question: the answer as message and as object, the hand-offs cleared away. Nobody is asked any more."""
@@ -126,16 +111,6 @@ class Stages:
         self._desk.keep(view, answer)
         self._desk.forget(view.question.id)
         return {"messages": [*cleared, AIMessage(shown(answer))], "answer": answer}
-
-    async def _count(self, text: str, question: Question) -> int:
-        """Count ``text`` as the run's back end does, or estimate: a note is worth neither an answer nor a new server.
-
-        No server is asked for a count before an agent has asked a model.
-        """
-        if self._desk.ledger.calls(question.id):
-            with suppress(BackendError, ConfigurationError):
-                return await self._desk.count(text, question.backend)
-        return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
 
 
 def asked(messages: Sequence[AnyMessage], longest: int) -> str:
@@ -164,10 +139,6 @@ def _checked(context: Context | None) -> Context:
         raise QuestionError(f"The run's context cannot be used ({said}).") from error
 
 
-def _own(state: State, view: View) -> list[str]:
-    return [key for key in state.get("compressions", {}) if key.startswith(f"{view.question.id}/")]
-
-
 def _is_turn(message: AnyMessage, longest: int) -> bool:
     """Tell whether a message is the conversation's: a question that was worked on, or an answer.
 
@@ -177,20 +148,6 @@ def _is_turn(message: AnyMessage, longest: int) -> bool:
         return 0 < len(_words(message)) <= longest
     said = isinstance(message, AIMessage) and bool(message.text) and not message.tool_calls
     return said and message.name not in (*AGENTS, SUPERVISOR)
-
-
-def _history(turns: Sequence[AnyMessage]) -> list[Turn]:
-    """Return the last turns of the conversation: what the user asked and what was answered."""
-    return [
-        Turn("user", m.text) if isinstance(m, HumanMessage) else Turn("assistant", without_sources(m.text))
-        for m in turns[-MAX_TURNS:]
-    ]
-
-
-def _stage(messages: Sequence[AnyMessage]) -> list[AIMessage]:
-    """Return what the agents said since the last dispatch."""
-    since = takewhile(lambda m: not (isinstance(m, AIMessage) and m.name == SUPERVISOR), reversed(messages))
-    return [m for m in since if isinstance(m, AIMessage) and not m.tool_calls][::-1]
 
 
 def _supervisor_visits(view: View, desk: Desk) -> list[Visit]:

@@ -24,6 +24,7 @@ from agents.validator import Verdict
 from infra.errors import BudgetExceeded
 from infra.llm.ledger import RemarkKind
 from infra.settings import BackendName
+from tools.compress import Method
 from tools.evidence import Finding
 
 T = TypeVar("T")
@@ -112,13 +113,31 @@ class Ended(BaseModel):
 
 
 class Compression(BaseModel):
-    """What the compress node made of one stage's result, in tokens."""
+    """What compression made of one stage's result, in tokens.
+
+    ``stage``: the agent, or ``history``. ``method`` as ``tools.compress.Method``, of several texts the costliest;
+    ``needed`` facts of the originals that the question needs, ``retained`` those of them that stand in the notes.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     stage: str
     tokens_before: int
     tokens_after: int
+    method: Method = "whole"
+    needed: int = 0
+    retained: int = 0
+    seconds: float = 0.0
+    llm_calls: int = 0
+
+
+class Earlier(BaseModel):
+    """The rolling note: what was said before the turns that are still read, and the last message that it covers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    note: str = ""
+    through: str = ""
 
 
 def current(left: dict[str, T] | None, right: dict[str, T] | None) -> dict[str, T]:
@@ -178,6 +197,8 @@ class State(AgentOutput, total=False):
     """``<question>`` -> the question being worked on (Question)."""
     recalls: Annotated[dict[str, Json], current]
     """``<question>`` -> what the answer cache said (Recalled)."""
+    earlier: Annotated[dict[str, Json], current]
+    """``<question>`` -> the rolling note of the conversation before the turns that are still read (Earlier)."""
     task: str
     """What the agent that is handed to is asked to do: set by the hand-off, never merged."""
     compressions: Annotated[dict[str, Json], current]
@@ -253,6 +274,12 @@ def question_of(state: State) -> Question | None:
     """Return the newest question, or None before the first."""
     questions = state.get("questions")
     return Question.model_validate(questions[max(questions)]) if questions else None
+
+
+def earlier_of(state: State) -> Earlier:
+    """Return the rolling note of the conversation; an empty one where nothing was left out yet."""
+    entries = state.get("earlier")
+    return Earlier.model_validate(entries[max(entries)]) if entries else Earlier()
 
 
 def visits_of(state: State) -> list[Visit]:

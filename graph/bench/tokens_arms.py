@@ -8,7 +8,6 @@ seen by nobody else. A new saving is one line of `ARMS`.
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -107,12 +106,12 @@ ARMS: Sequence[Arm] = (
     Arm(LEAN_FULL_HISTORY, "(a2) with the fewest calls", Form("full_history", lean=True)),
     Arm("ours_llm", "(c) ours, a model chooses each step", settings={("agents", "supervisor"): "llm"}, beside=OURS),
     Arm(OURS, "(d) ours"),
-    _without("rules_for_look-ups", Swap("graph.nodes", "route", lambda route: partial(route, by_rules=False))),
-    _without("router_and_planner_in_one", Swap("graph.nodes", "route", lambda route: partial(route, with_steps=False))),
+    _without("rules_for_look-ups", route_by_rules=False),
+    _without("router_and_planner_in_one", route_with_plan=False),
     _without("parallel_calls", parallel_tools=False),
     _without("validation_by_code", _JUDGED),
     _without("shared_prefix", _JUDGED, *_LATE_SOURCES, beside="without_validation_by_code"),
-    _without("compression", Swap("graph.stages", "compress", _uncompressed), beside="ours_llm", supervisor="llm"),
+    _without("compression", Swap("graph.notes", "compress", _uncompressed), beside="ours_llm", supervisor="llm"),
 )
 """What is measured, in the order of the table. A saving that has no setting is switched off by a swap."""
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 Outcome = Literal["ok", "refused", "failed"]
 FailureKind = Literal["unreachable", "timeout", "status", "broken", "unreadable"]
-RemarkKind = Literal["repair", "fallback", "failover", "step_down", "budget"]
+RemarkKind = Literal["repair", "fallback", "failover", "step_down", "budget", "compression"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Remark:
         kind: ``repair`` a reply had to be asked for again; ``fallback`` rules answered for the model; ``failover``
             another back end took over; ``step_down`` a server refused a form, or held less than it said, and was asked
             in a plainer or shorter one;
-            ``budget`` a budget ended the model's part.
+            ``budget`` a budget ended the model's part; ``compression`` a text was made shorter.
         detail: one line for a person.
     """
 

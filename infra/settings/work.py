@@ -32,6 +32,9 @@ class ModelSettings(Section):
     synthesizer: str = Field(default="", description="not set: the run's")
     validator: str = Field(default="", description="not set: the run's")
     supervisor: str = Field(default="", description="not set: the run's; used in llm mode")
+    compression: str = Field(
+        default="", description="writes notes that are long by choice alone; not set: the run's; used in llm mode"
+    )
 
 
 class AgentSettings(Section):

@@ -12,7 +12,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 
 from graph.build import build
-from graph.stages import MAX_TURNS, Context, asked
+from graph.notes import MAX_TURNS
+from graph.stages import Context, asked
 from infra.errors import BackendError, BackendUnavailable, QuestionError
 from infra.settings import BackendName
 from infra.text.blocks import find_blocks
@@ -126,7 +127,8 @@ async def test_the_router_sees_the_last_turns_without_their_sources() -> None:
     for n in range(MAX_TURNS):
         await graph.ainvoke({"messages": [HumanMessage(f"{n}: {LOOKUP}")]}, THREAD)
     last = histories(server)[-1]
-    assert len(last) == MAX_TURNS
+    assert len(last) == MAX_TURNS + 1
+    assert last[0].startswith(f"earlier: user: 0: {LOOKUP} assistant: Ann Miller opened the bakery in May 2021.")
     assert last[-2:] == [
         f"user: {MAX_TURNS - 2}: {LOOKUP}",
         "assistant: Ann Miller opened the bakery in May 2021. [E1]",
