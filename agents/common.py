@@ -7,7 +7,7 @@ every agent reads with the same patience.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
@@ -20,10 +20,18 @@ MAX_ADDED_CHARS = 1_000
 """How much longer than the question a model's own wording of it, or of a part, may be: names and dates are repeated."""
 
 
+def _compact(schema: dict[str, Any]) -> None:
+    """Take the words for people out of a JSON schema: the prompt names each key, and most servers show no schema."""
+    schema.pop("description", None)
+    for described in schema.get("properties", {}).values():
+        for told in ("title", "description", "default"):
+            described.pop(told, None)
+
+
 class Written(BaseModel):
     """What a model writes: a number may stand for a text, and null for what is left out."""
 
-    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True, json_schema_extra=_compact)
 
     @model_validator(mode="before")
     @classmethod

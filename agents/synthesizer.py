@@ -38,14 +38,9 @@ def _marks(value: object) -> object:
 class Claim(Written):
     """One sentence of an answer, the marks of the passages it rests on, and their words."""
 
-    text: str = Field(description="one sentence")
-    marks: Annotated[list[str], BeforeValidator(_marks)] = Field(
-        description="ids of the sources it rests on, such as E1"
-    )
-    quotes: Texts = Field(
-        default_factory=list[str],
-        description="for each mark the exact words that carry the sentence; empty when it is itself copied",
-    )
+    text: str
+    marks: Annotated[list[str], BeforeValidator(_marks)]
+    quotes: Texts = Field(default_factory=list[str])
 
 
 class Draft(Written):
@@ -53,7 +48,7 @@ class Draft(Written):
 
     model_config = ConfigDict(title="draft")
 
-    claims: list[Claim] = Field(description="the answer, sentence by sentence; empty when the sources do not hold it")
+    claims: list[Claim]
     omitted: SkipJsonSchema[int] = 0
     """How many sentences were not taken: longer than ``MAX_CLAIM_CHARS``, or beyond the first ``MAX_CLAIMS``."""
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from agents.common import Written
 from agents.synthesizer import Case, Claim, Draft, case_messages
@@ -48,9 +48,9 @@ _CLOSING = ".!; "
 class Judgement(Written):
     """Whether one claim follows from its sources."""
 
-    claim: str = Field(description="the claim's id")
-    supported: bool = Field(description="true only if the marked sources say so")
-    reason: str = Field(default="", description="a few words")
+    claim: str
+    supported: bool
+    reason: str = ""
 
 
 class Judgements(Written):

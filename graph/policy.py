@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from graph.state import View
+from infra.text.blocks import block
 
 Agent = Literal["router", "planner", "retrieval", "synthesizer", "validator"]
 AGENTS: tuple[Agent, ...] = get_args(Agent)
@@ -66,6 +67,27 @@ def _after_retrieval(view: View, limits: Limits) -> Decision:
     if not verdict.accepted and len(view.drafts) < rounds:
         return _go("synthesizer", f"round {len(view.drafts) + 1}")
     return _end("validator")
+
+
+def brief(view: View) -> str:
+    """Return what the next step is chosen by where a model chooses: the question, and what is there so far.
+
+    No word of a document, a draft or an earlier turn is among it, so none can sway the choice.
+    """
+    done = [f"route: {view.route.kind if view.route else 'open'}"]
+    if view.route and view.route.kind == "compound" and view.plan is None:
+        done.append("steps: none")
+    elif view.route:
+        waiting = {step.id: "open" for step in view.ready()}
+        done += [f"{step.id}: {_said(view, step.id) or waiting.get(step.id, 'waits')}" for step in view.steps]
+    checked = [f"accepted {len(verdict.accepted)}" for verdict in view.verdicts]
+    drafts = [f"draft {n}: {said}" for n, said in enumerate([*checked, "unchecked"][: len(view.drafts)], start=1)]
+    return "\n".join([block("question", view.asked), *done, *drafts])
+
+
+def _said(view: View, step: str) -> str:
+    found = view.findings.get(step)
+    return "" if found is None else "found" if found.signal.likely else "nothing found"
 
 
 def _go(agent: Agent, task: str) -> Decision:

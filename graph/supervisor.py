@@ -19,7 +19,15 @@ from uuid import uuid4
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolCall, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+)
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool, StructuredTool
@@ -30,12 +38,11 @@ from langgraph.warnings import LangGraphDeprecatedSinceV10
 from langgraph_supervisor import create_supervisor
 from langgraph_supervisor.handoff import METADATA_KEY_HANDOFF_DESTINATION, create_forward_message_tool
 
-from graph.policy import AGENTS, Agent, Decision, Handoff, Limits, decide
+from graph.policy import AGENTS, Agent, Decision, Handoff, Limits, brief, decide
 from graph.state import Ended, State, SupervisorState, current, packed, view_of
 from infra.errors import BackendError, BackendUnavailable, BudgetExceeded
 from infra.llm.ledger import Ledger, Remark, Scope
 from infra.settings import BackendName, SupervisorMode
-from infra.text.blocks import block
 
 SUPERVISOR = "supervisor"
 FORWARD = "forward_message"
@@ -66,12 +73,19 @@ def handoff_tool(agent: Agent) -> BaseTool:
     return tool
 
 
+def supervisor_tools() -> list[BaseTool]:
+    """Return the supervisor's tools: a hand-off to each agent, and last the library's for the end."""
+    return [*(handoff_tool(agent) for agent in AGENTS), create_forward_message_tool(SUPERVISOR)]
+
+
 class SupervisorModel(BaseChatModel):
     """A chat model that says what the policy decided, or asks a real one where ``mode`` is ``llm``.
 
-    Its last input message is the envelope that ``announce`` wrote: the decision, on whose account, and on which back
-    end. A model's choice outside the decision's options, or none at all, is replaced by the decision, so both modes
-    always come to an end; so is the choice of a model that a budget or its server's refusal kept from making one.
+    A real one is given no conversation but a brief of what there is to choose by (``graph.policy.brief``), and only the
+    hand-offs that are possible. The last input message is the envelope that ``announce`` wrote: the decision, on whose
+    account, and on which back end. A model's choice outside the decision's options, or none at all, is replaced by the
+    decision, so both modes always come to an end; so is the choice of a model that a budget or its server's refusal
+    kept from making one.
     """
 
     mode: SupervisorMode
@@ -117,7 +131,8 @@ class SupervisorModel(BaseChatModel):
     async def _asked(self, envelope: "_Envelope", messages: list[BaseMessage]) -> AIMessage:
         """Ask the model; where it cannot be asked the decision stands."""
         scope = envelope.scope
-        model = (await self.chat(scope, envelope.backend)).bind_tools(self.tools, parallel_tool_calls=True, strict=True)
+        tools = [tool for tool in self.tools if tool.name.removeprefix(_PREFIX) in envelope.decision.options]
+        model = (await self.chat(scope, envelope.backend)).bind_tools(tools, parallel_tool_calls=True, strict=True)
         try:
             return _settle(await model.ainvoke(messages), envelope.decision)
         except BackendUnavailable:
@@ -132,7 +147,7 @@ class SupervisorModel(BaseChatModel):
 
 
 def announce(limits: Limits) -> Callable[[State], dict[str, list[AnyMessage]]]:
-    """Return the ``pre_model_hook``: it appends the envelope with the policy's decision to the model's input."""
+    """Return the ``pre_model_hook``: the model's input is the brief, and the envelope with the policy's decision."""
 
     def hook(state: State) -> dict[str, list[AnyMessage]]:
         view = view_of(state)
@@ -144,7 +159,7 @@ def announce(limits: Limits) -> Callable[[State], dict[str, list[AnyMessage]]]:
             "backend": view.question.backend,
             "ended": view.ended is not None,
         }
-        return {"llm_input_messages": [*map(_quoted, state.get("messages", [])), SystemMessage(json.dumps(envelope))]}
+        return {"llm_input_messages": [HumanMessage(brief(view)), SystemMessage(json.dumps(envelope))]}
 
     return hook
 
@@ -185,7 +200,7 @@ def supervise(
         return create_supervisor(
             list(agents),
             model=model,
-            tools=[*(handoff_tool(agent) for agent in AGENTS), create_forward_message_tool(SUPERVISOR)],
+            tools=[*supervisor_tools()],
             prompt=prompt,
             state_schema=SupervisorState,
             pre_model_hook=announce(limits),
@@ -195,13 +210,6 @@ def supervise(
             output_mode="last_message",
             supervisor_name=SUPERVISOR,
         )
-
-
-def _quoted(message: AnyMessage) -> AnyMessage:
-    """Return what an agent said as a block: it holds words of documents, which the supervising model only reads."""
-    if isinstance(message, AIMessage) and message.text and not message.tool_calls:
-        return message.model_copy(update={"content": block("text", message.text)})
-    return message
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,5 +147,5 @@ async def test_what_all_questions_share_stands_before_what_one_asks() -> None:
         await route(asked, [], model)
     first, second = (chat["messages"] for chat in server.chats)
     assert first[0] == second[0]
-    assert first[0]["content"].count("understandable alone") == 1
+    assert first[0]["content"].count("each understandable alone") == 1
     assert len(first[1]["content"]) < 100

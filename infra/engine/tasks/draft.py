@@ -168,8 +168,8 @@ def _bounded(chosen: Iterable[Chosen], room: int) -> list[dict[str, Any]]:
     """Return the claims as they are sent, as many as fit ``room`` characters; the first always is."""
     claims: list[dict[str, Any]] = []
     for claim in chosen:
-        room -= len(claim.text) + len('{"text":"","marks":[""],"quotes":[]},')
+        room -= len(claim.text) + len('{"text":"","marks":[""]},')
         if claims and room < 0:
             break
-        claims.append({"text": claim.text, "marks": [claim.source], "quotes": []})
+        claims.append({"text": claim.text, "marks": [claim.source]})
     return claims
