@@ -13,7 +13,7 @@ import typer
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from agents import planner, router, synthesizer, validator, verifier
+from agents import notes, planner, router, synthesizer, validator, verifier
 from agents.common import SYSTEM
 from graph.build import PROMPT
 from graph.supervisor import supervisor_tools
@@ -41,6 +41,7 @@ def rows() -> list[Row]:
         (planner.PROMPT, "plan", planner.Plan, ""),
         (synthesizer.PROMPT, "draft", synthesizer.Draft, ""),
         (validator.PROMPT, "judge", validator.Judgements, ""),
+        (notes.PROMPT, "note", notes.Noted, ""),
     ]
     agents = [_row(template, SYSTEM, schema, task, note) for template, task, schema, note in asked]
     return [*agents, _row(verifier.PROMPT, verifier.SYSTEM, verifier.Same, "same", ""), _supervisor()]
