@@ -161,7 +161,7 @@ async def _retrieve(job: Job) -> Done:
     needed = [job.view.findings[n] for n in step.needs if n in job.view.findings]
     searcher = await job.desk.searcher()
     finding = await retrieve(step.question, needed, searcher, roots=job.view.question.roots)
-    return Done({"findings": {f"{job.view.question.id}/{step.id}": packed(finding)}}, _listing(step.id, finding))
+    return Done({"findings": {f"{job.view.question.id}/{step.id}": packed(finding)}}, listing(step.id, finding))
 
 
 async def _draft(job: Job) -> Done:
@@ -279,7 +279,7 @@ def _listed(plan: Plan) -> str:
     return "\n".join(f"{step.id}: {step.question}{needs[step.id]}" for step in plan.steps)
 
 
-def _listing(step_id: str, finding: Finding) -> str:
+def listing(step_id: str, finding: Finding) -> str:
     """Return what retrieval says: the signal, then the passages."""
     signal = "may hold an answer" if finding.signal.likely else "do not seem to hold an answer"
     seen = f"{len(finding.passages)} passages; the documents {signal}"

@@ -12,6 +12,7 @@ from graph.bench import answers as answers_bench
 from graph.bench import cache as cache_bench
 from graph.bench import cache_aims, cache_replay, cache_speed, plots, tokens_arms, tokens_report
 from graph.bench import citations as citations_bench
+from graph.bench import compress as compress_bench
 from graph.bench import counting as counting_bench
 from graph.bench import ingest as ingest_bench
 from graph.bench import retrieval as retrieval_bench
@@ -65,6 +66,27 @@ def counting(
 ) -> None:
     """Count a long conversation cold, and again with one message more, beside the bare tokenizer."""
     show("Counting tokens", counting_bench.run(tokenizer, base_url, tokens))
+
+
+@app.command()
+def compress(
+    data: Annotated[Path, typer.Option(help="The folder of the evaluation data, with chunking and xquad_en.")],
+    sample: Annotated[int, typer.Option(min=1, help="Questions of a set.")] = compress_bench.SAMPLE,
+    passages: Annotated[
+        int | None, typer.Option(min=1, max=50, help="Passages found for a question; not given: as many as always.")
+    ] = None,
+) -> None:
+    """Compress what retrieval says of each question: how much is saved, and which facts and gold spans stay.
+
+    Beside our notes: the first tokens of the text, and the sentences with most of the question's words, as many tokens
+    of each. Uses no model and a temporary folder. Takes minutes. The last line is JSON.
+    """
+    with TemporaryDirectory() as folder:
+        settings = _settings(data_dir=Path(folder))
+        figures = compress_bench.run(data, settings, sample=sample, passages=passages, console=Console(stderr=True))
+    console = Console()
+    compress_bench.tables(figures, console if console.is_terminal else Console(width=TABLE_WIDTH))
+    typer.echo(json.dumps(figures))
 
 
 @app.command()
@@ -210,15 +232,17 @@ def tokens(  # noqa: PLR0913 - the command's options
     """Count the tokens, calls and seconds of a question: stock langgraph-supervisor, ours, ours with a saving off.
 
     The arms: (a) langgraph-supervisor as its README teaches it, five tool-using agents, last_message; (a2) the same
-    with full_history; (b) the same with hand-offs that really run side by side; (a) and (a2) again with the fewest calls
-    that the library allows; (c) ours with a model that chooses each step; (d) ours; (e) ours with each saving switched
-    off. All get the same questions, documents, search, engine and prefix cache; nothing is kept between questions.
-    "calls on path" followed each other; "uncached" prompt tokens were not in the prefix cache; "gold evidence" is the
-    share of answers that cite a right record; "more without it" is what a question costs more without the saving.
+    with full_history; (b) the same with hand-offs that really run side by side; (a) and (a2) again with the fewest
+    calls that the library allows; (c) ours with a model that chooses each step; (d) ours; (e) ours with each saving
+    switched off. All get the same questions, documents, search, engine and prefix cache; nothing is kept between
+    questions. "calls on path" followed each other; "uncached" prompt tokens were not in the prefix cache; "gold
+    evidence" is the share of answers that cite a right record; "more without it" is what a question costs more
+    without the saving.
 
-    The index is kept under DOCMIND_DATA_DIR. Takes about ten minutes, for the seconds are run at the stated speeds; with
-    --prefill 1e9 --decode 1e9 it takes two, and the tokens are the same. The last line is JSON: "reduction" is what ours
-    saves, the smaller of both kinds of questions, then kind by kind; "reduction_lean" beside the fewest calls.
+    The index is kept under DOCMIND_DATA_DIR. Takes about ten minutes, for the seconds are run at the stated speeds;
+    with --prefill 1e9 --decode 1e9 it takes two, and the tokens are the same. The last line is JSON: "reduction" is
+    what ours saves, the smaller of both kinds of questions, then kind by kind; "reduction_lean" beside the fewest
+    calls.
     """
     if out:
         plots.check(out)
