@@ -14,6 +14,7 @@ from typing import Any
 from agents.common import SYSTEM, question_block, source_blocks
 from agents.synthesizer import Case
 from graph.bench.tokens_stock import Form
+from graph.state import View
 from infra.errors import ConfigurationError
 from infra.llm.prompt import Template, render
 from infra.settings import EngineSettings, ModelSettings, Settings
@@ -25,6 +26,7 @@ LEAN, LEAN_FULL_HISTORY = "stock_lean", "stock_lean_full_history"
 NO_LIMIT = 10_000_000
 
 Original = Any
+"""Whatever stands under a name that is swapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,21 @@ def _without(saving: str, *swaps: Swap, beside: str = OURS, **agents: Any) -> Ar
 
 
 def _never_verbatim(check: Original) -> object:
-    """Have every claim judged by the model, those that are quotes as well."""
+    """Have every claim put to the model, those that are quotes as well."""
 
     def checked(claim: object, passages: object) -> object:
         return replace(check(claim, passages), verbatim=False)
 
     return checked
+
+
+def _as_if_supported(objection: Original) -> object:
+    """Take what stands in its passages as supported: our validator does not count a judgement made by rules."""
+
+    def objected(item: Original, judged: object) -> str | None:
+        return None if item.citations else objection(item, judged)
+
+    return objected
 
 
 def _task_first(_: Original) -> object:
@@ -95,7 +106,20 @@ def _uncompressed(_: Original) -> object:
     return compress
 
 
-_JUDGED = Swap("agents.validator", "_check", _never_verbatim)
+def _all_that_was_found(brief: Original) -> object:
+    """Show the supervising model the passages as well, as the conversation holds them."""
+
+    def told(view: View) -> str:
+        found = [f"{p.doc}: {p.text}" for finding in view.found() for p in finding.passages]
+        return "\n\n".join([brief(view), *found])
+
+    return told
+
+
+_JUDGED = [
+    Swap("agents.validator", "_check", _never_verbatim),
+    Swap("agents.validator", "_objection", _as_if_supported),
+]
 _LATE_SOURCES = [Swap(f"agents.{agent}", "case_messages", _task_first) for agent in ("synthesizer", "validator")]
 
 ARMS: Sequence[Arm] = (
@@ -109,9 +133,10 @@ ARMS: Sequence[Arm] = (
     _without("rules_for_look-ups", route_by_rules=False),
     _without("router_and_planner_in_one", route_with_plan=False),
     _without("parallel_calls", parallel_tools=False),
-    _without("validation_by_code", _JUDGED),
-    _without("shared_prefix", _JUDGED, *_LATE_SOURCES, beside="without_validation_by_code"),
-    _without("compression", Swap("graph.notes", "compress", _uncompressed), beside="ours_llm", supervisor="llm"),
+    _without("validation_by_code", *_JUDGED),
+    _without("shared_prefix", *_JUDGED, *_LATE_SOURCES, beside="without_validation_by_code"),
+    _without("brief", Swap("graph.supervisor", "brief", _all_that_was_found), beside="ours_llm", supervisor="llm"),
+    _without("compression", Swap("graph.notes", "compress", _uncompressed)),
 )
 """What is measured, in the order of the table. A saving that has no setting is switched off by a swap."""
 
