@@ -1,12 +1,12 @@
 """Notes: how the graph compresses what its stages said, and the turns of a conversation that are no longer read.
 
-Only words are compressed; what later stages read are typed results, which stay in the state as they are. A stage's note
-takes the place of its message before anything reads it, so that the prompts of the supervisor's model, each of which
-begins with the one before, never change. A model may write a note only where one reads it (``llm`` mode), and never on
-a look-up; everywhere else notes are chosen by code alone. Each compression is entered in the ledger.
+Only words are compressed; what later stages read are typed results, which stay in the state as they are. So no prompt
+changes by it, and a stage's note is read by people alone (in Studio, in a stream, in what a checkpointer keeps): it is
+chosen by code, unless the setting ``models.compression`` names a model that writes those which choosing does not make
+short enough, never on a look-up. Each compression is entered in the ledger.
 
-The rolling note of a conversation is made when a turn falls out of those that the router reads, from itself and that
-turn; as long as none does it costs nothing.
+The rolling note of a conversation is read by the router, at the head of the turns that it sees as they are. It is made
+by choosing when a turn falls out of those, from itself and that turn; as long as none does it costs nothing.
 """
 
 import asyncio
@@ -111,9 +111,9 @@ class Notes:
         return await compress(text, asked, _estimated, cap=NOTE_TOKENS, form=CONVERSATION)
 
     def _writer(self, view: View, scope: Scope) -> Write | None:
-        """Return what has the model write a note, where one reads it and the question is worth it."""
-        reads = self._desk.settings.agents.supervisor == "llm"
-        if not reads or view.ended or view.route is None or view.route.kind != "compound":
+        """Return what has a model write a note, where one is named for it and the question is worth it."""
+        named = self._desk.settings.models.compression.strip()
+        if not named or view.ended or view.route is None or view.route.kind != "compound":
             return None
 
         def remark(kind: RemarkKind, detail: str) -> None:

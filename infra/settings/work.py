@@ -33,7 +33,7 @@ class ModelSettings(Section):
     validator: str = Field(default="", description="not set: the run's")
     supervisor: str = Field(default="", description="not set: the run's; used in llm mode")
     compression: str = Field(
-        default="", description="writes notes that are long by choice alone; not set: the run's; used in llm mode"
+        default="", description="writes the notes that chosen sentences would make too long; not set: none does"
     )
 
 
