@@ -9,6 +9,7 @@ no note opens or closes a block.
 Measured in tokens, by a count that is given. Whether a model is worth its tokens is the caller's to know.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -86,7 +87,8 @@ async def compress(
     before = await count(text)
     if before <= cap:
         return Note(text, before, before, seconds=time.perf_counter() - began)
-    task = _Task(Choice(text, neutral(question), form), before, min(cap, max(NOTE_TOKENS, int(SHARE * before))), count)
+    choice = await asyncio.to_thread(Choice(text, neutral(question), form).read)
+    task = _Task(choice, before, min(cap, max(NOTE_TOKENS, int(SHARE * before))), count)
     note = (await _written(task, write) if write else None) or await _chosen(task)
     return replace(note, seconds=time.perf_counter() - began)
 

@@ -1,13 +1,13 @@
 """Choosing: which sentences of a text serve a question, and which facts of it a note about that question must hold.
 
 A sentence is worth the share of the question's idf weight that it covers itself and with its neighbours (an answer
-often stands beside the words of the question), a little for holding a fact, and less the later it stands: what a stage
-found comes best first. Idf counts sentences of the text itself. ``python -m graph.bench compress`` measures what is
-kept; similarity of embeddings added nothing to it (trial, one half of ``chunking`` against the other).
+often stands beside the words of the question), and less the later it stands: what a stage found comes best first. Idf
+counts sentences of the text itself. ``python -m graph.bench compress`` measures what is kept. In a trial nothing was
+gained by embeddings of the sentences, by their holding a fact, or by the kind of answer the question asks for.
 
-What a note must hold: the facts that the question names and the text holds; and the facts of those sentences that bear
-on the question most: the best `MAX_BEARING`, and the best `MAX_DECISIONS` that say what was decided. Pure functions; no
-tokens are counted here.
+What a note must hold: the facts that the question names and the text holds; the facts of the `MAX_BEARING` sentences
+that bear on the question most; and of those that bear on it the `MAX_DECISIONS` best that say what was decided. Pure
+functions; no tokens are counted here.
 """
 
 import math
@@ -22,19 +22,17 @@ from infra.text.terms import terms
 from tools.compress_facts import Fact, Words, facts
 
 NEIGHBOURS_WEIGHT = 0.5
-FACT_WORTH = 0.1
 LATER_WORTH = 0.5
 MAX_BEARING = 3
 LEAST_BEARING = 0.5
 """Of the best sentence's share of the question's weight: a sentence that covers less does not bear on the question."""
 MAX_DECISIONS = 2
+MAX_DECISION_CHARS = 300
 MAX_NAMED = 64
 """Facts of a question that are looked for, at most."""
 MAX_HEAD_CHARS = 200
 MAX_QUOTED_CHARS = 80
 
-_FACT = re.compile(r"\d|\w[_/\\]\w|\w\.\w|[a-z][A-Z]|(?<=[\w,;] )[A-Z]")
-"""A quick look whether a sentence holds a fact; `facts` says which."""
 _QUOTED = re.compile(rf"[\"“]([^\"“”\n]{{2,{MAX_QUOTED_CHARS}}})[\"”]")
 _DECISION = re.compile(
     r"\b(?:deci(?:de|sion|ded)|agree[ds]?|agreement|approv|reject|chose|chosen|select|adopt|conclu[ds]|resolv|refus"
@@ -88,6 +86,11 @@ class Choice:
         """The sentences' half-open places, in order."""
         return self.form.split(self.text)
 
+    def read(self) -> "Choice":
+        """Read the text now, what takes time, and return itself; all that is asked of it later is quick."""
+        _ = self.needed, self.must, self.order
+        return self
+
     @cached_property
     def must(self) -> list[int]:
         """The sentences that stay: those that bear on the question, those that hold its facts, the head."""
@@ -103,7 +106,8 @@ class Choice:
     def needed(self) -> list[Fact]:
         """The facts that a note must hold, the question's own first."""
         bearing = [fact for number in self._bearing for fact in facts(self._sentence(number))]
-        return list(dict.fromkeys([*self._named, *bearing]))
+        decided = [Fact("decision", self._sentence(number)) for number in self._decided]
+        return list(dict.fromkeys([*self._named, *bearing, *decided]))
 
     @cached_property
     def order(self) -> list[int]:
@@ -176,19 +180,23 @@ class Choice:
         size = len(self.text) or 1
         sign = 1 if self.form.newest_last else -1
         return [
-            own
-            + NEIGHBOURS_WEIGHT * (beside + near)
-            + FACT_WORTH * (_FACT.search(self._sentence(number)) is not None)
-            + sign * LATER_WORTH * start / size
+            own + NEIGHBOURS_WEIGHT * (beside + near) + sign * LATER_WORTH * start / size
             for number, (own, beside, near, (start, _)) in enumerate(
                 zip(self._own, close, self._near, self.spans, strict=True)
             )
         ]
 
     @cached_property
-    def _bearing(self) -> list[int]:
-        """The sentences that bear on the question most."""
+    def _touching(self) -> list[int]:
+        """The sentences that bear on the question, best first."""
         least = LEAST_BEARING * max(self._own, default=0.0)
-        bearing = [number for number in self.order if self._own[number] >= least > 0]
-        decided = [number for number in bearing if _DECISION.search(self._sentence(number))]
-        return list(dict.fromkeys([*bearing[:MAX_BEARING], *decided[:MAX_DECISIONS]]))
+        return [number for number in self.order if self._own[number] >= least > 0]
+
+    @cached_property
+    def _bearing(self) -> list[int]:
+        return list(dict.fromkeys([*self._touching[:MAX_BEARING], *self._decided]))
+
+    @cached_property
+    def _decided(self) -> list[int]:
+        short = (n for n in self._touching if len(self._sentence(n)) <= MAX_DECISION_CHARS)
+        return [number for number in short if _DECISION.search(self._sentence(number))][:MAX_DECISIONS]

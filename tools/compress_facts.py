@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from infra.text.blocks import STAND_IN
 from infra.text.terms import STOP_WORDS, terms
 
-Kind = Literal["number", "date", "path", "identifier", "name"]
+Kind = Literal["number", "date", "path", "identifier", "name", "decision"]
 
 MAX_FACT_CHARS = 200
 """A longer stretch without a blank is no path and no identifier that a person would name."""
@@ -37,7 +38,7 @@ _DECIMAL_BEHIND = re.compile(r"[.,]\d")
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact, as it stands in its text."""
+    """One fact, as it stands in its text; a decision is a whole sentence, and no other wording of it counts."""
 
     kind: Kind
     text: str
@@ -111,7 +112,7 @@ def _name(run: list[str]) -> list[Fact]:
 
 
 def _folded(text: str) -> str:
-    return " ".join(text.split()).casefold()
+    return " ".join(text.split()).casefold().replace("<", STAND_IN)
 
 
 def _stands(part: str, text: str) -> bool:

@@ -185,7 +185,7 @@ def _measured(cases: Sequence[Case], asked: int, advance: Callable[[], None]) ->
         "facts_put_back": sum(note.put_back for note in notes),
     }
     texts = {OURS: [note.text for note in notes], **others}
-    rows = {name: {"questions": asked, **_kept(cases, given)} for name, given in texts.items()}
+    rows = {name: {"questions": asked, **kept(cases, given)} for name, given in texts.items()}
     return {**rows, OURS: {**rows[OURS], **costs}}
 
 
@@ -201,7 +201,7 @@ def _by_words(case: Case, room: int) -> str:
     return chosen
 
 
-def _kept(cases: Sequence[Case], notes: Sequence[str]) -> Row:
+def kept(cases: Sequence[Case], notes: Sequence[str]) -> Row:
     """Return what ``notes`` keep of ``cases``.
 
     ``spans_kept`` is the share of the spans that stand whole in the note, ``cases_kept`` of the questions one of whose
@@ -213,7 +213,7 @@ def _kept(cases: Sequence[Case], notes: Sequence[str]) -> Row:
     saved = [1 - b / a for a, b in zip(before, after, strict=True)]
     flat = [_flat(note) for note in notes]
     spans = [[_flat(span) in note for span in case.spans] for case, note in zip(cases, flat, strict=True)]
-    facts = [kept for case, note in zip(cases, notes, strict=True) for kept in _facts_kept(case, note)]
+    facts = [held for case, note in zip(cases, notes, strict=True) for held in _facts_kept(case, note)]
     text = [_text_kept(span, note) for case, note in zip(cases, flat, strict=True) for span in case.spans]
     return {
         "cases": len(cases),

@@ -157,6 +157,13 @@ async def test_what_a_models_note_invents_is_taken_out() -> None:
     assert "passwd" not in note.text
 
 
+async def test_a_decision_that_a_models_note_turns_round_is_put_back() -> None:
+    text = f"They decided not to sell the mill in Ham for 1,000 dollars. {SOLD}"
+    note = await compress(text, NAMED, words, cap=100, write=Writer("They decided to sell the mill in Ham."))
+    assert note.method == "model"
+    assert "They decided not to sell the mill in Ham for 1,000 dollars." in note.text
+
+
 @pytest.mark.parametrize(
     "reply",
     [
