@@ -68,6 +68,12 @@ async def test_whatever_else_differs_is_the_models_to_judge(source: str, said: s
     assert verdict == Verdict(accepted=[], rejected=[Rejected(text=said, reason="it was not judged")])
 
 
+@pytest.mark.parametrize("said", ["***", "...", "."])
+async def test_what_has_no_word_is_no_copy(said: str) -> None:
+    case = replace(CASE, evidence=[evidence("Ann sold it.\n\n***\n\n...\n\nBob left.")])
+    assert (await validate(case, Draft(claims=[Claim(text=said, marks=["E1"])]), None)).accepted == []
+
+
 WORDS = st.lists(st.sampled_from("Ann bob not sold the mill 5 - . ! ? ; : , and but however".split()), max_size=9)  # noqa: SIM905
 
 
