@@ -45,6 +45,9 @@ def test_a_short_clause_that_asks_one_thing_is_plain(question: str) -> None:
         "Did Ann leave before Bob came?",
         "What happened after the storm?",
         "In what order did they come?",
+        "Whose shop opened first?",
+        "Which of the two caches is cheaper to run?",
+        "What sold in May as opposed to June?",
         "How long was it from the sale to the delivery?",
         # one thing through another
         "Where does the man who sold the mill live?",
