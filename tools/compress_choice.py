@@ -181,9 +181,7 @@ class Choice:
         sign = 1 if self.form.newest_last else -1
         return [
             own + NEIGHBOURS_WEIGHT * (beside + near) + sign * LATER_WORTH * start / size
-            for number, (own, beside, near, (start, _)) in enumerate(
-                zip(self._own, close, self._near, self.spans, strict=True)
-            )
+            for own, beside, near, (start, _) in zip(self._own, close, self._near, self.spans, strict=True)
         ]
 
     @cached_property
