@@ -236,8 +236,8 @@ def tokens(  # noqa: PLR0913 - the command's options
     calls that the library allows; (c) ours with a model that chooses each step; (d) ours; (e) ours with each saving
     switched off. All get the same questions, documents, search, engine and prefix cache; nothing is kept between
     questions. "calls on path" followed each other; "uncached" prompt tokens were not in the prefix cache; "gold
-    evidence" is the share of answers that cite a right record; "more without it" is what a question costs more
-    without the saving.
+    evidence" is the share of answers that cite a right record; "more" is what a question costs more without the
+    saving.
 
     The index is kept under DOCMIND_DATA_DIR. Takes about ten minutes, for the seconds are run at the stated speeds;
     with --prefill 1e9 --decode 1e9 it takes two, and the tokens are the same. The last line is JSON: "reduction" is

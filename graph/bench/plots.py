@@ -11,6 +11,7 @@ from typing import Any
 from infra.errors import ConfigurationError
 
 INCHES = (12.0, 6.0)
+LEGEND_COLUMNS = 4
 BAR_SPACE = 0.8
 """Share of a group's width that its bars take."""
 
@@ -57,7 +58,7 @@ def bars(
         axes.set_xticks([n + BAR_SPACE / 2 for n in range(len(names))], [name.replace("_", " ") for name in names])
         axes.tick_params(axis="x", labelrotation=20)
         axes.set_title(title)
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS)
         figure.savefig(file)
     finally:
         pyplot.close(figure)

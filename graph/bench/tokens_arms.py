@@ -23,6 +23,7 @@ from tools.compress import Note
 
 DEFAULT, FULL_HISTORY, OURS = "stock", "stock_full_history", "ours"
 LEAN, LEAN_FULL_HISTORY = "stock_lean", "stock_lean_full_history"
+WITHOUT = "without_"
 NO_LIMIT = 10_000_000
 
 Original = Any
@@ -62,8 +63,9 @@ class Arm:
 def _without(saving: str, *swaps: Swap, beside: str = OURS, **agents: Any) -> Arm:
     """Our graph with one saving switched off: by settings of the section ``agents``, or by swaps."""
     settings = {("agents", name): value for name, value in agents.items()}
-    said = f"(e) {beside} without {saving}".replace("_", " ")
-    return Arm(f"without_{saving}", said, None, settings, swaps, beside)
+    both = f"ours without {beside.removeprefix(WITHOUT)} and" if beside.startswith(WITHOUT) else f"{beside} without"
+    said = f"(e) {both} {saving}".replace("_", " ")
+    return Arm(f"{WITHOUT}{saving}", said, None, settings, swaps, beside)
 
 
 def _never_verbatim(check: Original) -> object:

@@ -98,7 +98,7 @@ def _measured(by_kind: Mapping[str, Mapping[str, Sequence[Row]]], arm: Arm, kind
     figures["agents"] = _by_agent(rows)
     if arm.beside in by_kind:
         for name in ("total", "uncached"):
-            figures[f"more_{name}"] = round(-_reduction(rows, by_kind[arm.beside][kind], name), 4)
+            figures[f"more_{name}"] = round(0.0 - _reduction(rows, by_kind[arm.beside][kind], name), 4)
     return figures
 
 

@@ -1,6 +1,6 @@
 """The token comparison for people: tables, and plots as PNG files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from graph.bench import plots
-from graph.bench.tokens_arms import ARMS, OURS
+from graph.bench.tokens_arms import ARMS, OURS, WITHOUT
 from graph.bench.tokens_figures import COLUMNS, KINDS
 
 _WHAT = {arm.name: arm.what for arm in ARMS}
@@ -27,32 +27,42 @@ def tables(figures: Mapping[str, Any], console: Console) -> None:
 
 
 def draw(figures: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draw tokens and seconds of all arms into ``folder``; return the files."""
+    """Draw tokens and seconds of the arms, and tokens with savings switched off, into ``folder``; return the files."""
     kinds = [kind for kind in KINDS if figures["questions"][kind]]
+    groups = [f"{column}, {kind}" for kind in kinds for column in ("total", "uncached")]
     tokens = {
-        _WHAT[name]: {f"{column}, {kind}": found[kind][column] for kind in kinds for column in ("total", "uncached")}
+        name: {f"{column}, {kind}": found[kind][column] for kind in kinds for column in ("total", "uncached")}
         for name, found in figures["arms"].items()
     }
-    seconds = {_WHAT[name]: {kind: found[kind]["seconds"] for kind in kinds} for name, found in figures["arms"].items()}
-    at = "at {prefill_tokens_per_second:g} prefill and {decode_tokens_per_second:g} decode tokens/s".format(
-        **figures["conditions"]
+    seconds = {name: {kind: found[kind]["seconds"] for kind in kinds} for name, found in figures["arms"].items()}
+    whole = [name for name in tokens if not name.startswith(WITHOUT)]
+    ours = [name for name in tokens if name not in whole or name.startswith(OURS)]
+    speeds = figures["conditions"]
+    paced = (
+        f"{speeds['prefill_tokens_per_second']:g} prefill and {speeds['decode_tokens_per_second']:g} decode tokens/s"
     )
-    groups = [f"{column}, {kind}" for kind in kinds for column in ("total", "uncached")]
+    timed = f"Seconds of a question at {paced}, medians"
     return [
-        plots.bars(folder / "tokens.png", "Tokens of a question, medians", tokens, groups),
-        plots.bars(folder / "tokens_seconds.png", f"Seconds of a question {at}, medians", seconds, kinds),
+        plots.bars(folder / "tokens.png", "Tokens of a question, medians", _named(tokens, whole), groups),
+        plots.bars(folder / "tokens_savings.png", "Tokens without a saving, medians", _named(tokens, ours), groups),
+        plots.bars(folder / "tokens_seconds.png", timed, _named(seconds, whole), kinds),
     ]
+
+
+def _named(values: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> dict[str, Mapping[str, float]]:
+    return {_WHAT[name]: values[name] for name in names}
 
 
 def _medians(figures: Mapping[str, Any], kind: str) -> Table:
     title = f"{_TITLES[kind]} ({figures['questions'][kind]}), medians"
     columns = [name.replace("_", " ") for name in COLUMNS]
-    table = Table("", *columns, "gold evidence", "more without it", title=title, title_justify="left")
+    heads = (*columns, "gold evidence", "more total", "more uncached")
+    table = Table("", *heads, title=title, title_justify="left")
     for name, found in figures["arms"].items():
         row = found[kind]
         cells = [f"{row[column]:.2f}" if column == "seconds" else f"{row[column]:,.0f}" for column in COLUMNS]
-        more = f"{row['more_total']:+.0%}" if "more_total" in row else ""
-        table.add_row(_WHAT[name], *cells, f"{row['gold_evidence']:.3f}", more)
+        more = [f"{row[key]:+.0%}" if key in row else "" for key in ("more_total", "more_uncached")]
+        table.add_row(_WHAT[name], *cells, f"{row['gold_evidence']:.3f}", *more)
     return table
 
 

@@ -5,8 +5,9 @@ Stated rules, the same for every caller:
 * The first tool not called since the last user message is called. One of which it was said since then that it is not
   needed (``no planner needed``; a hand-off tool's name may be given without ``transfer_to_``) is passed over.
 * Arguments: a tool that is named like a published task gets what that task's rule gives. Else text arguments are the
-  last user text and all others the smallest valid values. A parameter ``query`` takes the steps of a plan that was said
-  since then (lines ``q1: ...``), one after the other, or all of them at once where parallel calls are asked for.
+  last user text, or the ``<question>`` in it, and all others the smallest valid values. A parameter ``query`` takes the
+  steps of a plan that was said since then (lines ``q1: ...``), one after the other, or all of them at once where
+  parallel calls are asked for.
 * Done, it looks back: sources that a tool gave are answered from; words with marks (``... [E1]``) are said again; so is
   what another speaker said, or what its own tools gave, unless that is long: then sentences are picked from it.
 """
@@ -71,7 +72,7 @@ def uncalled(tools: Sequence[Tool], messages: Sequence[Message]) -> list[Tool]:
 
 
 def call_of(tool: Tool, messages: Sequence[Message], text: str | None = None) -> Call:
-    """Return a call of ``tool``; its text arguments are ``text``, the last user text where None."""
+    """Return a call of ``tool``; its text arguments are ``text``, what the last user message asks where None."""
     parameters = tool.function.parameters or {"type": "object", "properties": {}}
     schema = Schema(parameters)
     if task := TASKS.get(tool.function.name):
@@ -79,7 +80,7 @@ def call_of(tool: Tool, messages: Sequence[Message], text: str | None = None) ->
     node, _ = schema.resolve(parameters)
     properties: dict[str, Any] = node.get("properties", {})
     wanted: list[str] = node.get("required") or list(properties)[:1]
-    text = last_user_text(messages) if text is None else text
+    text = _asked(messages) if text is None else text
     spoken = {name: text for name in wanted if _takes_text(schema, properties.get(name, True), text)}
     return Call(tool.function.name, dumps(schema.fit(spoken)))
 
@@ -90,11 +91,11 @@ def closing_words(tools: Sequence[Tool], messages: Sequence[Message]) -> str:
     offered = {tool.function.name for tool in tools}
     for result in reversed(list(_said(since))):
         if find_blocks(result.text, "source"):
-            return drafted(last_user_text(messages), _sources(since), _parts(since)) or result.text[:QUOTED_CHARS]
+            return drafted(_asked(messages), _sources(since), _parts(since)) or result.text[:QUOTED_CHARS]
         if _MARKED.search(result.text) or (result.tool is None and result.text.strip()):
             return result.text[:QUOTED_CHARS]
         if result.tool in offered:
-            return _from_results([r.text for r in _said(since) if r.tool in offered], last_user_text(messages))
+            return _from_results([r.text for r in _said(since) if r.tool in offered], _asked(messages))
     return NOTHING_FITS
 
 
@@ -114,6 +115,11 @@ def last_user_text(messages: Sequence[Message]) -> str:
     """Return the last user message's text, '' where there is none."""
     at = last_user(messages)
     return messages[at].text if at >= 0 else ""
+
+
+def _asked(messages: Sequence[Message]) -> str:
+    text = last_user_text(messages)
+    return next((found.body for found in find_blocks(text, "question")), text)
 
 
 def _left(tool: Tool, messages: Sequence[Message]) -> list[Call]:
@@ -159,8 +165,8 @@ def _takes_text(schema: Schema, node: Any, text: str) -> bool:  # noqa: ANN401 -
 def _task_input(messages: Sequence[Message], schema: dict[str, Any]) -> TaskInput:
     """A task's input from a conversation with tools: the question, the plan's steps, and what was found."""
     since = messages[last_user(messages) + 1 :]
-    asked = [*_sources(since), block("question", last_user_text(messages)), *_parts(since)]
-    return TaskInput([("user", "\n".join(asked))], DRAFT_TOKENS, schema)
+    given = [*_sources(since), block("question", _asked(messages)), *_parts(since)]
+    return TaskInput([("user", "\n".join(given))], DRAFT_TOKENS, schema)
 
 
 def _parts(messages: Sequence[Message]) -> list[str]:

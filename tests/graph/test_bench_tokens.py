@@ -104,7 +104,7 @@ def test_every_arm_answers_the_same_questions_and_the_last_line_is_json(data: Pa
     assert set(figures["reduction"]) == {*figures["aims"], "compound", "lookup"}
     assert min(figures["reduction"][name] for name in figures["aims"]) > 0
     assert "(a2) the same, full_history" in done.stdout
-    assert sorted(file.name for file in out.iterdir()) == ["tokens.png", "tokens_seconds.png"]
+    assert sorted(file.name for file in out.iterdir()) == ["tokens.png", "tokens_savings.png", "tokens_seconds.png"]
     assert all(file.read_bytes().startswith(PNG) for file in out.iterdir())
 
 

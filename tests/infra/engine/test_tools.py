@@ -113,6 +113,11 @@ def test_without_required_parameters_the_first_takes_the_words():
     ]
 
 
+def test_the_question_in_the_user_s_words_is_what_is_looked_up():
+    asked = [{"role": "user", "content": block("question", "How heavy is the moon?") + "\nroute: lookup"}]
+    assert called(chat(make_engine(), asked, tools=TOOLS)) == [("look", QUESTION)]
+
+
 def test_a_tool_without_parameters_and_a_chat_without_user_get_empty_arguments():
     bare = {"type": "function", "function": {"name": "look"}}
     assert called(chat(make_engine(), ASKED, tools=[bare])) == [("look", {})]
