@@ -143,7 +143,7 @@ async def _written(task: _Task, write: Write) -> Note | None:
     if await task.count(extract) <= task.room:
         return None
     try:
-        reply = neutral((await write(extract, task.choice.question)).strip())
+        reply = await write(extract, task.choice.question)
     except (BackendError, BudgetExceeded, ConfigurationError):
         reply = ""
     body = _without_inventions(reply, task.choice.text)
