@@ -17,9 +17,11 @@ from graph.build import build
 from graph.notes import COMPRESSION, MAX_TURNS, Notes
 from graph.state import Earlier
 from infra.llm.ledger import Scope
+from infra.settings import SupervisorMode
 from infra.text.blocks import block, find_blocks
 from tests.fakes import Said, ScriptedServer
 from tests.graph.desk import SmallDesk, SmallSearch
+from tools.compress import Count, Note
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
 SCOPE = Scope("000001-a", "t", COMPRESSION)
@@ -121,11 +123,17 @@ async def test_the_router_is_told_of_a_turn_that_was_long_ago() -> None:
     assert state["answer"]["compression"][0]["stage"] == "history"
 
 
+def task_of(body: dict[str, Any]) -> str:
+    return body.get("response_format", {}).get("json_schema", {}).get("name", "")
+
+
 def scripted(note: str | Said, kind: str = "compound") -> tuple[ScriptedServer, Callable[[], list[dict[str, Any]]]]:
     """Return a model server that decides, drafts and notes as told, and what it was asked to note."""
 
     def answer(body: dict[str, Any]) -> Said | str:
-        task = body["response_format"]["json_schema"]["name"]
+        task = task_of(body)
+        if not task:
+            return Said("The policy may choose.")
         asked = COMPOUND if kind == "compound" else LOOKUP
         steps = [{"id": f"q{n}", "question": part} for n, part in enumerate((LOOKUP, "Who opened the bakery?"), 1)]
         if task == "note":
@@ -140,7 +148,7 @@ def scripted(note: str | Said, kind: str = "compound") -> tuple[ScriptedServer, 
         )
 
     server = ScriptedServer(answer)
-    return server, lambda: [b for b in server.chats if b["response_format"]["json_schema"]["name"] == "note"]
+    return server, lambda: [body for body in server.chats if task_of(body) == "note"]
 
 
 def desk_of(server: ScriptedServer, **settings: Any) -> SmallDesk:
@@ -235,3 +243,18 @@ async def test_what_later_stages_read_is_left_as_it_is() -> None:
         m.text for m in state["messages"] if isinstance(m, AIMessage) and m.name == "retrieval" and not m.tool_calls
     ]
     assert any(text.startswith(NOTE) for text in said)
+
+
+@pytest.mark.parametrize("mode", ["policy", "llm"])
+async def test_no_prompt_changes_by_a_note(mode: SupervisorMode, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def left_whole(text: str, question: str, count: Count, **_: object) -> Note:
+        return Note(text, await count(text), await count(text))
+
+    async def prompts() -> list[Any]:
+        server, _ = scripted("")
+        await answered(desk_of(server, mode=mode), COMPOUND)
+        return [body["messages"] for body in server.chats]
+
+    noted = await prompts()
+    monkeypatch.setattr("graph.notes.compress", left_whole)
+    assert await prompts() == noted != []
