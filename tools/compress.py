@@ -109,10 +109,10 @@ class _Task:
     async def note(self, body: str, method: Method) -> Note:
         """Return ``body`` with what it lacks put back behind it."""
         said, needed = Words(body), self.choice.needed
-        lacking = [fact for fact in needed if not said.holds(fact)]
+        lacking = [fact for fact in needed if not self.choice.held(fact, said)]
         text = neutral("\n".join(filter(None, [body, "; ".join(fact.text for fact in lacking)])))
         words = Words(text)
-        retained = sum(words.holds(fact) for fact in needed)
+        retained = sum(self.choice.held(fact, words) for fact in needed)
         return Note(text, self.before, await self.count(text), method, len(needed), retained, len(lacking))
 
 

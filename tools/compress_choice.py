@@ -95,10 +95,10 @@ class Choice:
     def must(self) -> list[int]:
         """The sentences that stay: those that bear on the question, those that hold its facts, the head."""
         kept = list(self._bearing)
-        held = {fact for number in kept for fact in self._named if self._words[number].holds(fact)}
+        held = {fact for number in kept for fact in self._named if self.held(fact, self._words[number])}
         for fact in self._named:
             if fact not in held:
-                kept += [n for n in self.order if self._words[n].holds(fact)][:1]
+                kept += [n for n in self.order if self.held(fact, self._words[n])][:1]
         headed = self.form.headed and self.spans and self.spans[0][1] - self.spans[0][0] <= MAX_HEAD_CHARS
         return list(dict.fromkeys([*kept, 0] if headed else kept))
 
@@ -108,6 +108,10 @@ class Choice:
         bearing = [fact for number in self._bearing for fact in facts(self._sentence(number))]
         decided = [Fact("decision", self._sentence(number)) for number in self._decided]
         return list(dict.fromkeys([*self._named, *bearing, *decided]))
+
+    def held(self, fact: Fact, words: Words) -> bool:
+        """Tell whether ``words`` hold ``fact`` as this text does: one of the question's that stands alone, alone."""
+        return words.holds_alone(fact) if fact in self._alone else words.holds(fact)
 
     @cached_property
     def order(self) -> list[int]:
@@ -147,6 +151,11 @@ class Choice:
         named = [*facts(self.question), *quoted][:MAX_NAMED]
         whole = Words(self.text)
         return [fact for fact in named if fact.text and whole.holds(fact)]
+
+    @cached_property
+    def _alone(self) -> frozenset[Fact]:
+        whole = Words(self.text)
+        return frozenset(fact for fact in self._named if whole.holds_alone(fact))
 
     @cached_property
     def _idf(self) -> dict[str, float]:

@@ -59,6 +59,14 @@ class Words:
     def _folded(self) -> str:
         return _folded(self.text)
 
+    @cached_property
+    def _alone(self) -> frozenset[str]:
+        return frozenset(map(_bare, _CHUNK.findall(self._folded)))
+
+    def holds_alone(self, fact: Fact) -> bool:
+        """Tell whether ``fact`` stands in this text between blanks: 2 as in "the 2", not as in "2-yard"."""
+        return _bare(_folded(fact.text)) in self._alone
+
     def holds(self, fact: Fact) -> bool:
         """Tell whether ``fact`` stands in this text."""
         if _stands(_folded(fact.text), self._folded):
@@ -72,7 +80,7 @@ def facts(sentence: str) -> list[Fact]:
     run: list[str] = []
     for match in _CHUNK.finditer(_DATE.sub(" , ", sentence)):
         chunk = match[0]
-        core = chunk.lstrip(_OPENING).rstrip(_CLOSING)
+        core = _bare(chunk)
         kind = _kind(core)
         if run and (kind != "name" or chunk[0] in _OPENING):
             found += _name(run)
@@ -85,6 +93,10 @@ def facts(sentence: str) -> list[Fact]:
         elif kind and len(core) <= MAX_FACT_CHARS:
             found.append(Fact(kind, core))
     return list(dict.fromkeys([*found, *_name(run)]))
+
+
+def _bare(chunk: str) -> str:
+    return chunk.lstrip(_OPENING).rstrip(_CLOSING)
 
 
 def _kind(core: str) -> Kind | None:
