@@ -4,10 +4,10 @@ Stated rules, the same for every caller:
 
 * The first tool not called since the last user message is called. One of which it was said since then that it is not
   needed (``no planner needed``; a hand-off tool's name may be given without ``transfer_to_``) is passed over.
-* Arguments: a tool that is named like a published task gets what that task's rule gives. Else text arguments are the
-  last user text, or the ``<question>`` in it, and all others the smallest valid values. A parameter ``query`` takes the
-  steps of a plan that was said since then (lines ``q1: ...``), one after the other, or all of them at once where
-  parallel calls are asked for.
+* Arguments: a tool that is named like a published task gets what that task's rule gives; ``draft`` takes over words
+  with marks where nothing but these was said. Else text arguments are the last user text, or the ``<question>`` in it,
+  and all others the smallest valid values. A parameter ``query`` takes the steps of a plan that was said since then
+  (lines ``q1: ...``), one after the other, or all of them at once where parallel calls are asked for.
 * Done, it looks back: sources that a tool gave are answered from; words with marks (``... [E1]``) are said again; so is
   what another speaker said, or what its own tools gave, unless that is long: then sentences are picked from it.
 """
@@ -76,7 +76,9 @@ def call_of(tool: Tool, messages: Sequence[Message], text: str | None = None) ->
     parameters = tool.function.parameters or {"type": "object", "properties": {}}
     schema = Schema(parameters)
     if task := TASKS.get(tool.function.name):
-        return Call(tool.function.name, dumps(schema.fit(task(_task_input(messages, parameters)))))
+        given = _task_input(messages, parameters)
+        claims = _said_claims(messages) if tool.function.name == "draft" and not given.blocks("source") else []
+        return Call(tool.function.name, dumps(schema.fit({"claims": claims} if claims else task(given))))
     node, _ = schema.resolve(parameters)
     properties: dict[str, Any] = node.get("properties", {})
     wanted: list[str] = node.get("required") or list(properties)[:1]
@@ -176,20 +178,20 @@ def _parts(messages: Sequence[Message]) -> list[str]:
 
 
 def _sources(messages: Sequence[Message]) -> list[str]:
-    """What answers rest on: the source blocks that tools gave, else the marked words that were said."""
+    """The source blocks that tools gave, each once."""
     given = {
         found.attrs.get("id", ""): block("source", found.body, **found.attrs)
         for result in _said(messages)
         for found in find_blocks(result.text, "source")
     }
-    if given:
-        return list(given.values())
-    marked: dict[str, dict[str, None]] = {}
-    for result in _said(messages):
-        for text, marks in _MARKED.findall(result.text):
-            for mark in marks.replace(" ", "").split(","):
-                marked.setdefault(mark, {})[text.strip()] = None
-    return [block("source", "\n".join(texts), id=mark) for mark, texts in marked.items()]
+    return list(given.values())
+
+
+def _said_claims(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The words with marks that were said since the last user message, each once."""
+    said = (m for result in _said(messages[last_user(messages) + 1 :]) for m in _MARKED.findall(result.text))
+    marks = {text.strip(): marks.replace(" ", "").split(",") for text, marks in said}
+    return [{"text": text, "marks": own, "quotes": []} for text, own in marks.items()]
 
 
 def _from_results(results: Sequence[str], question: str) -> str:

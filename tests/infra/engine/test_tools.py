@@ -242,6 +242,11 @@ def test_a_draft_rests_on_what_was_found_before(found: dict[str, Any]):
     assert (name, claims) == ("draft", [(HEAVY, ["E7"])])
 
 
+def test_a_draft_takes_over_marked_words_that_no_rule_would_choose():
+    ((_, arguments),) = called(chat(make_engine(), [*ASKED, said("Ann sailed. [E2, E3]")], tools=[DRAFT]))
+    assert arguments == {"claims": [{"text": "Ann sailed.", "marks": ["E2", "E3"]}]}
+
+
 def test_sources_that_a_tool_gave_are_answered_from_with_their_marks():
     found = block("source", f"{HEAVY} It has no air.", id="E7", doc="moon.md")
     assert chat(make_engine(), after("look", result=found), tools=TOOLS[:1]).message["content"].startswith(MARKED)
