@@ -93,7 +93,7 @@ class AnswerCache:
         self._table = AnswerTable(self._documents.library.dependents, self._bounds)
         opened = partial(Index, self._folder, embedder, qdrant=qdrant)
         self._questions = Questions(self._folder, embedder, self._table, opened, self._bounds.ask_seconds)
-        self._notes = Notes(self._table)
+        self._notes = Notes(self._table, self._say)
         source = AnswerSource(self._documents, self._table, self._questions, self._notes, self._gates, self._bounds)
         self._source = source
         self._gpt: GptCache[Asking | Keeping] = GptCache(source, self._questions.embed)
