@@ -27,10 +27,10 @@ ROOM_SHARE = 20
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS answers (
-    id TEXT PRIMARY KEY, stamp TEXT NOT NULL, partition TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
-    searches TEXT NOT NULL, generation INTEGER NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL,
-    created REAL NOT NULL, reading BLOB NOT NULL, seal TEXT NOT NULL,
-    used REAL NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID""",
+    id TEXT NOT NULL PRIMARY KEY, stamp TEXT NOT NULL, partition TEXT NOT NULL, question TEXT NOT NULL,
+    answer TEXT NOT NULL, searches TEXT NOT NULL, generation INTEGER NOT NULL, tokens INTEGER NOT NULL,
+    seconds REAL NOT NULL, created REAL NOT NULL, reading BLOB NOT NULL, seal TEXT NOT NULL,
+    used REAL NOT NULL, size INTEGER NOT NULL)""",  # with row ids: kilobytes in a key's tree make it deep and slow
     "CREATE INDEX IF NOT EXISTS answers_used ON answers (used, size)",
     "CREATE INDEX IF NOT EXISTS answers_created ON answers (created)",
     "CREATE INDEX IF NOT EXISTS answers_partition ON answers (partition)",
