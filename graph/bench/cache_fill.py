@@ -115,8 +115,13 @@ def _questions(places: Sequence[str], things: Sequence[str]) -> list[str]:
 
 
 def _places() -> list[str]:
-    names = load_words().names
-    return sorted(name for name, one in names.items() if one.kind == "city" and name.isascii() and name.isalpha())
+    """Cities, each by one of its spellings."""
+    cities = {
+        one.synset: name
+        for name, one in sorted(load_words().names.items(), reverse=True)
+        if one.kind == "city" and name.isascii() and name.isalpha()
+    }
+    return sorted(cities.values())
 
 
 def corpus(folder: Path) -> Path:
