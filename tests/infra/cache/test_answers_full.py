@@ -83,3 +83,39 @@ def test_a_disk_without_room_costs_no_answer_and_is_said_once(tmp_path: Path, ro
     said = [line for line in lines if line.startswith("said:")]
     assert len(said) == 1, said
     assert "questions are answered anew: the database" in said[0]
+
+
+NEARLY = """
+import shutil, sys
+from pathlib import Path
+from types import SimpleNamespace
+from loguru import logger
+from tests.infra.cache.talk import Talker, Way
+logger.remove()
+logger.add(lambda message: print("said:", message.record["message"]), level="WARNING")
+one, way, free = Talker(Path(sys.argv[1])), Way(), 10**9
+shutil.disk_usage = lambda _: SimpleNamespace(free=free)
+one.write("cars.md", "The price of a car is high.\\n")
+free = 10**7
+for number in range(2, 6):
+    question = f"Where can a traveller buy {number} tickets for the tram?"
+    decision = one.ask_so(question, way)
+    if decision.outcome == "miss":
+        print("miss |", one.keep_so(question, way, decision, one.work(question, way)))
+free = 10**9
+one.restart()
+question = "Where can a traveller buy 9 tickets for the tram?"
+decision = one.ask_so(question, way)
+assert one.keep_so(question, way, decision, one.work(question, way)) == ""
+print([one.ask_so(f"where can a traveller buy {n} tickets for the tram?", way).outcome for n in (2, 9)])
+one.close()
+"""
+
+
+def test_a_disk_with_little_room_turns_it_off_before_the_engine_writes(tmp_path: Path) -> None:
+    """Over the real engine, which would be ended by the system; the truth is in the database and is made up for."""
+    lines = run(NEARLY, str(tmp_path))
+    (said,) = [line for line in lines if line.startswith("said:")]
+    assert said.startswith("said: the answer cache is off until the next start: the disk of")
+    assert "10 MB are left and 64 MB are needed; make room, or set DOCMIND_DATA_DIR" in said
+    assert lines[-1] == "['hit', 'hit']"
