@@ -245,7 +245,7 @@ def test_a_kill_between_the_two_stores_hides_no_answer_and_serves_none_that_is_g
     shutil.copytree(folder, before)
     one.open()
     if lost == "question":  # the answer was stored, and the process killed before its question was
-        one.cache._questions.follow = lambda: None  # type: ignore[method-assign]
+        one.cache._questions.follow = lambda: None
         decision = replace(one.ask("cats sleep"), outcome="miss", generation=one.index.generation)
         assert one.keep("cats sleep", decision) == ""
         one.restart()
