@@ -20,7 +20,7 @@ from graph.bench.rephrase.rules import Source
 from graph.bench.rephrase.text import read
 from graph.bench.rephrase.words import load_words
 from infra.cache.data import AnswerTable
-from infra.cache.gates.reading import packed, reading
+from infra.cache.gates.reading import Reading, packed, reading
 from infra.cache.questions import FOLDER, Questions
 from infra.cache.records import Asked, Cost, Kept, Partition, Search
 from infra.errors import ConfigurationError, StoreError
@@ -170,13 +170,13 @@ class Filler:
         known = {digest_of(text): vector for text, vector in zip(piece, vectors, strict=True)}
         index.library.keep_embeddings(self.embedder.model_id, known)
         tokens = self.embedder.embed_tokens(piece) if pieces and isinstance(self.embedder, TokenEmbedder) else None
-        readings = [packed(reading(text, tokens[at] if tokens else None, pieces)) for at, text in enumerate(piece)]
+        readings = [reading(text, tokens[at] if tokens else None, pieces) for at, text in enumerate(piece)]
         kept = [self._kept(text, made, first + at) for at, (text, made) in enumerate(zip(piece, readings, strict=True))]
         refused = [reason for reason in table.put_all(kept) if reason]
         if refused:
             raise StoreError(f"the answers could not be stored: {refused[0]}")
 
-    def _kept(self, question: str, made: bytes, number: int) -> Kept:
+    def _kept(self, question: str, made: Reading, number: int) -> Kept:
         finding = self.findings[number % len(self.findings)]
         passages = tuple((passage.id, passage.digest) for passage in finding.passages)
         return Kept(
@@ -189,7 +189,8 @@ class Filler:
             generation=self.documents.generation,
             cost=COST,
             created=time.time(),
-            reading=made,
+            reading=packed(made),
+            words=digest_of(made.key),
         )
 
 

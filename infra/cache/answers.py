@@ -151,7 +151,8 @@ class AnswerCache:
             if refused:
                 self._not_let_in()
                 return refused
-            keeping = Keeping(replace(kept, reading=self._gates.reading(asked)))
+            read = replace(kept, reading=self._gates.reading(asked), words=self._gates.words(asked))
+            keeping = Keeping(read)
             self._gpt.put(normal(kept.question), kept.answer, keeping)
         except Exception as error:  # noqa: BLE001 - the answer is given all the same
             return self._failed(asked, error).reason

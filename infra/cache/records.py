@@ -129,6 +129,7 @@ class Kept:
         cost: what it cost.
         created: when it was stored.
         reading: what the gates want to know of the question.
+        words: by what it is found without vectors (``Gates.words``); written only.
     """
 
     key: str
@@ -141,6 +142,7 @@ class Kept:
     cost: Cost
     created: float
     reading: bytes = b""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,10 @@ class Gates(Protocol):
         """Why no answer to such a question is kept, or ""."""
         ...
 
+    def words(self, asked: Asked) -> str:
+        """The same for questions that differ in nothing which asks anything (case, courtesy); found without vectors."""
+        ...
+
     def reading(self, asked: Asked) -> bytes:
         """What is kept with an answer to the question, so that `judge` need not work it out again."""
         ...
@@ -256,6 +262,10 @@ class SameText:
     def unfit(self, asked: Asked) -> str:  # noqa: ARG002 - the interface's
         """Keep everything."""
         return ""
+
+    def words(self, asked: Asked) -> str:
+        """Return the question's key."""
+        return asked.key
 
     def reading(self, asked: Asked) -> bytes:  # noqa: ARG002
         """Keep nothing more."""

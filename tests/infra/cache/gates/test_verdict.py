@@ -130,3 +130,9 @@ def test_a_question_that_is_too_long_is_matched_as_it_stands() -> None:
     long = "What is " + "the " * MAX_CHARS
     assert judged(long, long).outcome == "serve"
     assert judged(long, long + "end").outcome == "refuse"
+
+
+def test_another_kind_of_word_from_one_stem_is_near_only() -> None:
+    for one, other in (("chemist", "chemistry"), ("pharmacists", "pharmacy")):
+        asked = judged(f"Who knew the {one} in Rome?", f"Who knew the {other} in Rome?")
+        assert asked.outcome == "near"
