@@ -256,28 +256,6 @@ class Gates(Protocol):
         ...
 
 
-class SameText:
-    """The gates of who trusts nothing but the same text."""
-
-    def unfit(self, asked: Asked) -> str:  # noqa: ARG002 - the interface's
-        """Keep everything."""
-        return ""
-
-    def words(self, asked: Asked) -> str:
-        """Return the question's key."""
-        return asked.key
-
-    def reading(self, asked: Asked) -> bytes:  # noqa: ARG002
-        """Keep nothing more."""
-        return b""
-
-    def judge(self, asked: Asked, kept: Kept) -> tuple[Literal["hit", "near", "miss"], str]:
-        """Serve only what was asked in the same normal text."""
-        if normal(asked.text) == normal(kept.question):
-            return "hit", "the same question"
-        return "miss", "another question"
-
-
 def _writable(text: str) -> str:
     """``text`` without halves of characters, which no database takes."""
     return text.encode("utf-8", "replace").decode("utf-8")

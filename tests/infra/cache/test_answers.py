@@ -7,11 +7,11 @@ from typing import Literal
 
 import pytest
 
-from infra.cache.records import Asked, Bounds, Kept, SameText, Search
+from infra.cache.records import Asked, Bounds, Kept, Search
 from infra.errors import StoreError
 from infra.store.dependents import Changed
 from infra.store.index import Index
-from tests.infra.cache.house import COST, Tenant, answer_of, found, partition_of, quick, search_of
+from tests.infra.cache.house import COST, SameText, Tenant, answer_of, found, partition_of, quick, search_of
 
 CATS = "Cats sleep all day.\n"
 DOGS = "Dogs chase cats in the garden.\n"

@@ -16,10 +16,10 @@ from typing import Literal
 import pytest
 from loguru import logger
 
-from infra.cache.records import Asked, Kept, SameText, Search
+from infra.cache.records import Asked, Kept, Search
 from infra.errors import StoreError
 from infra.store.index import Index
-from tests.infra.cache.house import COST, Tenant, answer_of, found, quick
+from tests.infra.cache.house import COST, SameText, Tenant, answer_of, found, quick
 from tests.infra.cache.talk import Talker, Way
 
 ROOT = Path(__file__).resolve().parents[3]
