@@ -153,9 +153,11 @@ class Memory:
         words = json.dumps({name: answer[name] for name in CONTENT}, ensure_ascii=False)
         searches = searches_of(view)
         with self._lock:
-            if len(self._storing) < MOST_WAITING:
-                stored = self._storing[begun.asked.key] = self._worker.submit(work)
-                stored.add_done_callback(lambda done: self._done(begun.asked.key, done))
+            if len(self._storing) >= MOST_WAITING:
+                return
+            stored = self._storing[begun.asked.key] = self._worker.submit(work)
+        # one that is done already is called back at once, in this thread: not under the lock
+        stored.add_done_callback(lambda done: self._done(begun.asked.key, done))
 
     def forget(self, question_id: str) -> None:
         """Drop what is known of a question that came to no answer."""
