@@ -12,7 +12,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -153,9 +153,11 @@ class Memory:
         words = json.dumps({name: answer[name] for name in CONTENT}, ensure_ascii=False)
         searches = searches_of(view)
         with self._lock:
-            if len(self._storing) < MOST_WAITING:
-                stored = self._storing[begun.asked.key] = self._worker.submit(work)
-                stored.add_done_callback(lambda done: self._done(begun.asked.key, done))
+            if len(self._storing) >= MOST_WAITING:
+                return
+            stored = self._storing[begun.asked.key] = self._worker.submit(work)
+        # one that is done already is called back at once, in this thread: not under the lock
+        stored.add_done_callback(lambda done: self._done(begun.asked.key, done))
 
     def forget(self, question_id: str) -> None:
         """Drop what is known of a question that came to no answer."""
@@ -184,13 +186,13 @@ class Memory:
         """Ask the model about what is near, where there is one and an answer is worth it."""
         kept = near.kept
         if kept is None or not self._house.settings.cache.verify or judge.name == "engine":
-            return near.because("miss", f"near, and there is no model to verify it: {near.reason}")
+            return await _unverified(answers, near, "there is no model to verify it")
         if kept.cost.tokens < PAYS * (VERIFIER_TOKENS + (len(text) + len(kept.question)) // 3):
-            return near.because("miss", f"near, and answered anew as cheaply as verified: {near.reason}")
+            return await _unverified(answers, near, "answered anew as cheaply as verified")
         try:
             yes = await same(text, kept.question)
         except BackendError as error:
-            return near.because("miss", f"near, and not verified ({type(error).__name__}): {near.reason}")
+            return await _unverified(answers, near, f"not verified ({type(error).__name__})")
         return await asyncio.to_thread(answers.verified, near, same=yes)
 
     def _begin(self, question: Question, begun: _Begun) -> Recalled:
@@ -206,12 +208,17 @@ class Memory:
             )
         return Recalled(answer="hit", reason=reason, kept=json.loads(decision.kept.answer))
 
-
     def _note(self, question: Question, begun: _Begun) -> None:
         with self._lock:
             self._begun[question.id] = begun
             while len(self._begun) > MOST_BEGUN:  # questions that failed are never ended
                 del self._begun[next(iter(self._begun))]
+
+
+async def _unverified(answers: AnswerCache, near: Decision, why: str) -> Decision:
+    return await asyncio.to_thread(
+        partial(answers.verified, near, same=False, unasked=f"near, and {why}: {near.reason}")
+    )
 
 
 def _not_asked(question: Question, text: str) -> str:

@@ -41,9 +41,7 @@ def ask(  # noqa: PLR0913 - a command's options
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     thread: Annotated[str | None, typer.Option(help="Continue the conversation of this name.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Whose documents; tenants never mix.")] = None,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Answer anew whatever the answer cache holds, and keep nothing.")
-    ] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Pass by the answer cache, and keep nothing.")] = False,
     backend: Annotated[
         str | None, typer.Option(help="auto, vllm, llamacpp, ollama, openai or engine; see docs/backends.md.")
     ] = None,

@@ -20,7 +20,7 @@ from graph.bench.rephrase.rules import Source
 from graph.bench.rephrase.text import read
 from graph.bench.rephrase.words import load_words
 from infra.cache.data import AnswerTable
-from infra.cache.gates.reading import packed, reading
+from infra.cache.gates.reading import Reading, packed, reading
 from infra.cache.questions import FOLDER, Questions
 from infra.cache.records import Asked, Cost, Kept, Partition, Search
 from infra.errors import ConfigurationError, StoreError
@@ -115,8 +115,13 @@ def _questions(places: Sequence[str], things: Sequence[str]) -> list[str]:
 
 
 def _places() -> list[str]:
-    names = load_words().names
-    return sorted(name for name, one in names.items() if one.kind == "city" and name.isascii() and name.isalpha())
+    """Cities, each by one of its spellings."""
+    cities = {
+        one.synset: name
+        for name, one in sorted(load_words().names.items(), reverse=True)
+        if one.kind == "city" and name.isascii() and name.isalpha()
+    }
+    return sorted(cities.values())
 
 
 def corpus(folder: Path) -> Path:
@@ -165,13 +170,13 @@ class Filler:
         known = {digest_of(text): vector for text, vector in zip(piece, vectors, strict=True)}
         index.library.keep_embeddings(self.embedder.model_id, known)
         tokens = self.embedder.embed_tokens(piece) if pieces and isinstance(self.embedder, TokenEmbedder) else None
-        readings = [packed(reading(text, tokens[at] if tokens else None, pieces)) for at, text in enumerate(piece)]
+        readings = [reading(text, tokens[at] if tokens else None, pieces) for at, text in enumerate(piece)]
         kept = [self._kept(text, made, first + at) for at, (text, made) in enumerate(zip(piece, readings, strict=True))]
         refused = [reason for reason in table.put_all(kept) if reason]
         if refused:
             raise StoreError(f"the answers could not be stored: {refused[0]}")
 
-    def _kept(self, question: str, made: bytes, number: int) -> Kept:
+    def _kept(self, question: str, made: Reading, number: int) -> Kept:
         finding = self.findings[number % len(self.findings)]
         passages = tuple((passage.id, passage.digest) for passage in finding.passages)
         return Kept(
@@ -184,7 +189,8 @@ class Filler:
             generation=self.documents.generation,
             cost=COST,
             created=time.time(),
-            reading=made,
+            reading=packed(made),
+            words=digest_of(made.key),
         )
 
 

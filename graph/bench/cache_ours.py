@@ -69,7 +69,7 @@ class _Others:
 
     def __init__(self, gates: Gates) -> None:
         self._gates = gates
-        self.unfit, self.reading = gates.unfit, gates.reading
+        self.unfit, self.words, self.reading = gates.unfit, gates.words, gates.reading
 
     def judge(self, asked: Asked, kept: Kept) -> tuple[Literal["hit", "near", "miss"], str]:
         if asked.key == kept.key:

@@ -93,7 +93,7 @@ class AnswerCache:
         self._table = AnswerTable(self._documents.library.dependents, self._bounds)
         opened = partial(Index, self._folder, embedder, qdrant=qdrant)
         self._questions = Questions(self._folder, embedder, self._table, opened, self._bounds.ask_seconds)
-        self._notes = Notes(self._table)
+        self._notes = Notes(self._table, self._say)
         source = AnswerSource(self._documents, self._table, self._questions, self._notes, self._gates, self._bounds)
         self._source = source
         self._gpt: GptCache[Asking | Keeping] = GptCache(source, self._questions.embed)
@@ -151,7 +151,8 @@ class AnswerCache:
             if refused:
                 self._not_let_in()
                 return refused
-            keeping = Keeping(replace(kept, reading=self._gates.reading(asked)))
+            read = replace(kept, reading=self._gates.reading(asked), words=self._gates.words(asked))
+            keeping = Keeping(read)
             self._gpt.put(normal(kept.question), kept.answer, keeping)
         except Exception as error:  # noqa: BLE001 - the answer is given all the same
             return self._failed(asked, error).reason

@@ -27,13 +27,13 @@ ROOM_SHARE = 20
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS answers (
-    id TEXT PRIMARY KEY, stamp TEXT NOT NULL, partition TEXT NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL,
-    searches TEXT NOT NULL, generation INTEGER NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL,
-    created REAL NOT NULL, reading BLOB NOT NULL, seal TEXT NOT NULL,
-    used REAL NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID""",
+    id TEXT NOT NULL PRIMARY KEY, stamp TEXT NOT NULL, partition TEXT NOT NULL, question TEXT NOT NULL,
+    answer TEXT NOT NULL, searches TEXT NOT NULL, generation INTEGER NOT NULL, tokens INTEGER NOT NULL,
+    seconds REAL NOT NULL, created REAL NOT NULL, reading BLOB NOT NULL, seal TEXT NOT NULL,
+    words TEXT NOT NULL, used REAL NOT NULL, size INTEGER NOT NULL)""",  # rows of kilobytes slow a key's tree
     "CREATE INDEX IF NOT EXISTS answers_used ON answers (used, size)",
     "CREATE INDEX IF NOT EXISTS answers_created ON answers (created)",
-    "CREATE INDEX IF NOT EXISTS answers_partition ON answers (partition)",
+    "CREATE INDEX IF NOT EXISTS answers_words ON answers (partition, words)",
     """CREATE TABLE IF NOT EXISTS answer_rests (
     chunk_id TEXT NOT NULL, answer_id TEXT NOT NULL, document_id TEXT NOT NULL, PRIMARY KEY (chunk_id, answer_id)
     ) WITHOUT ROWID""",
@@ -110,6 +110,12 @@ class AnswerTable:
         rows = self._database.rows_in(_KEPT + "WHERE created > ? AND id IN {}", keys, now - self._seconds)
         return {kept.key: kept for kept in self._whole(rows)}
 
+    def of_words(self, partition: str, words: str, now: float, limit: int) -> dict[str, Kept]:
+        """The live answers of a partition to questions of these words (``Gates.words``), the newest first."""
+        sql = _KEPT + "WHERE partition = ? AND words = ? AND created > ? ORDER BY created DESC LIMIT ?"
+        rows = self._database.rows(sql, (partition, words, now - self._seconds, limit))
+        return {kept.key: kept for kept in self._whole(rows)}
+
     def any(self, partition: str) -> bool:
         """Whether anything is kept in a partition."""
         return self._database.one("SELECT 1 FROM answers WHERE partition = ? LIMIT 1", (partition,)) is not None
@@ -143,8 +149,8 @@ class AnswerTable:
             return reason
         change.execute("DELETE FROM answers WHERE id = ?", (kept.key,))
         row = row_of(kept)
-        values = (*row, kept.created, size_of(row))
-        change.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        values = (*row, kept.words, kept.created, size_of(row))
+        change.execute(f"INSERT INTO answers VALUES ({', '.join('?' * len(values))})", values)
         sql = "INSERT OR IGNORE INTO answer_rests SELECT id, ?, document_id FROM chunks WHERE id = ?"
         change.executemany(sql, ((kept.key, one) for one in _passages(kept)))
         return ""

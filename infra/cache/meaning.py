@@ -16,6 +16,7 @@ from infra.cache.gates.reading import VERSION, Reading, is_personal, packed, rea
 from infra.cache.gates.verdict import verdict
 from infra.cache.records import Asked, Kept, normal
 from infra.store.embeddings import Embedder, TokenEmbedder, Vectors
+from infra.store.records import digest_of
 
 __all__ = ["VERSION", "Meaning"]
 
@@ -87,6 +88,10 @@ class Meaning:
         if self._read(asked.text).deictic:
             return "the question points at something outside itself"
         return "the question is about whoever asks it" if is_personal(asked.text) else ""
+
+    def words(self, asked: Asked) -> str:
+        """What is left of the question without case, punctuation, courtesy and filler, as a digest."""
+        return digest_of(self._read(asked.text).key)
 
     def reading(self, asked: Asked) -> bytes:
         """The question's reading, at most some 10 KB."""

@@ -5,16 +5,13 @@ of it, and nothing that an answer's freshness rests on: what was not noted is lo
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from threading import Lock, Timer
-
-from loguru import logger
 
 from infra.cache.data import AnswerTable
 from infra.cache.records import Decision, Kept
 from infra.errors import StoreError
-from infra.text.plain import one_line
 
 DELAY_SECONDS = 1.0
 MOST = 4_096
@@ -36,16 +33,21 @@ class _Waiting:
 
 
 class Notes:
-    """Gathers for an ``AnswerTable`` and writes at most ``DELAY_SECONDS`` later, from a thread of its own."""
+    """Gathers for an ``AnswerTable`` and writes at most ``DELAY_SECONDS`` later, from a thread of its own.
 
-    def __init__(self, table: AnswerTable) -> None:
+    Args:
+        table: where it is written.
+        say: told where that fails.
+    """
+
+    def __init__(self, table: AnswerTable, say: Callable[[Exception], None]) -> None:
         self._table = table
+        self._say = say
         self._lock = Lock()
         self._writing = Lock()
         self._waiting = _Waiting()
         self._timer: Timer | None = None
         self._closed = False
-        self._said = False
 
     def decided(self, decision: Decision) -> None:
         """Note a decision; a hit is counted with what it saves."""
@@ -133,6 +135,5 @@ class Notes:
         try:
             self.write()
         except StoreError as error:
-            if not self._said and not self._closed:
-                logger.warning(f"the answer cache forgets what it noted: {one_line(str(error))}")
-                self._said = True
+            if not self._closed:
+                self._say(error)

@@ -129,6 +129,7 @@ class Kept:
         cost: what it cost.
         created: when it was stored.
         reading: what the gates want to know of the question.
+        words: by what it is found without vectors (``Gates.words``); written only.
     """
 
     key: str
@@ -141,6 +142,7 @@ class Kept:
     cost: Cost
     created: float
     reading: bytes = b""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,10 @@ class Gates(Protocol):
         """Why no answer to such a question is kept, or ""."""
         ...
 
+    def words(self, asked: Asked) -> str:
+        """The same for questions that differ in nothing which asks anything (case, courtesy); found without vectors."""
+        ...
+
     def reading(self, asked: Asked) -> bytes:
         """What is kept with an answer to the question, so that `judge` need not work it out again."""
         ...
@@ -248,24 +254,6 @@ class Gates(Protocol):
     def judge(self, asked: Asked, kept: Kept) -> tuple[Literal["hit", "near", "miss"], str]:
         """What to do with a candidate, and the reason in plain words."""
         ...
-
-
-class SameText:
-    """The gates of who trusts nothing but the same text."""
-
-    def unfit(self, asked: Asked) -> str:  # noqa: ARG002 - the interface's
-        """Keep everything."""
-        return ""
-
-    def reading(self, asked: Asked) -> bytes:  # noqa: ARG002
-        """Keep nothing more."""
-        return b""
-
-    def judge(self, asked: Asked, kept: Kept) -> tuple[Literal["hit", "near", "miss"], str]:
-        """Serve only what was asked in the same normal text."""
-        if normal(asked.text) == normal(kept.question):
-            return "hit", "the same question"
-        return "miss", "another question"
 
 
 def _writable(text: str) -> str:

@@ -84,14 +84,16 @@ class AnswerSource:
     bounds: Bounds
 
     def search(self, vector: Vector, ask: Asking | Keeping) -> Iterator[tuple[float, str]]:
-        """The answer to the same text first, then those to similar questions, until one is served."""
+        """The answer to the same text, those to the same words, those to similar questions, until one is served."""
         assert isinstance(ask, Asking)
         key, partition = ask.asked.key, ask.asked.partition.digest
         ask.loaded |= self.table.live([key], ask.at)
         if key in ask.loaded:
             yield EXACT, key
-        if ask.hit is None and self.table.any(partition):
-            for score, other in self._similar(vector, partition, ask):
+        for find in (self._of_words, self._similar):
+            if ask.hit is not None or not self.table.any(partition):
+                return
+            for score, other in find(vector, partition, ask):
                 if ask.hit is not None:
                     return
                 yield score, other
@@ -150,20 +152,27 @@ class AnswerSource:
         self.notes.fresh(kept, ask.generation)
         return ""
 
+    def _of_words(self, _: Vector, partition: str, ask: Asking) -> Iterator[tuple[float, str]]:
+        words = self.gates.words(ask.asked)
+        found = self.table.of_words(partition, words, ask.at, self.bounds.candidates)
+        ask.loaded |= found
+        yield from ((EXACT, key) for key in found if key != ask.asked.key)
+
     def _similar(self, vector: Vector, partition: str, ask: Asking) -> Iterator[tuple[float, str]]:
         """Live answers to similar questions, as many as wanted: those that are gone hide none."""
         wanted = limit = self.bounds.candidates
+        judged = set(ask.loaded)
         found: list[tuple[float, str]] = []
         dead: set[str] = set()
         while limit <= MOST_CANDIDATES:
             hits = self.questions.nearest(vector, partition, limit)
-            near = [(score, key) for score, key in hits if score >= self.bounds.least_cosine and key != ask.asked.key]
+            near = [(score, key) for score, key in hits if score >= self.bounds.least_cosine and key not in judged]
             live = self.table.live([key for _, key in near], ask.at)
             mine = {key: kept for key, kept in live.items() if kept.partition == partition}
             ask.loaded |= mine
             dead = {key for _, key in near} - set(live)
             found = [(score, key) for score, key in near if key in mine]
-            if len(found) >= wanted or len(near) < len(hits) - 1 or len(hits) < limit:
+            if len(found) >= wanted or len(near) < len(hits) - len(judged) or len(hits) < limit:
                 break
             limit *= 4
         self.notes.dead(dead)

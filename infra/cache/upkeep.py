@@ -79,6 +79,21 @@ class Upkeep:
         found = self._table.live([row[0] for row in rows], ANY_AGE)
         return [found[row[0]] for row in rows if row[0] in found]
 
+    def served(self, limit: int) -> list[tuple[str, Kept]]:
+        """What was asked last and which kept answer it was given, latest first; then answers that were given to nobody.
+
+        A question that was asked in several ways stands there in each of them.
+        """
+        sql = """SELECT decided.question, answers.id FROM answer_decisions AS decided JOIN answers
+            ON answers.partition = decided.partition AND answers.question = decided.candidate
+            WHERE decided.outcome = 'hit' GROUP BY decided.question, answers.id
+            ORDER BY max(decided.number) DESC LIMIT ?"""
+        rows = self._database.rows(sql, (limit,))
+        given = self._table.live([row[1] for row in rows], ANY_AGE)
+        pairs = [(row[0], given[row[1]]) for row in rows if row[1] in given]
+        others = [(kept.question, kept) for kept in self.latest(limit) if kept.key not in given]
+        return [*pairs, *others][:limit]
+
     def export(self, paths: Sequence[str] | None = None) -> Iterator[Exported]:
         """The answers kept, by key: all, or those that rest on documents at or under ``paths``; read in pieces."""
         wanted = None if paths is None else frozenset(paths)

@@ -14,6 +14,7 @@ The engine could add the latter itself (``Modifier.Idf``), but it counts deleted
 scores would depend on what was there before.
 """
 
+import shutil
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ from infra.store.records import Hit, Window
 DENSE, SPARSE = "dense", "bm25"
 CHUNK, DOCUMENT, SCOPES = "c", "d", "s"
 UPSERT_BATCH = 256
+
+OPENING_BYTES, GROWING_BYTES = 8_000_000, 64_000_000
+"""Room that the disk must have for a store to be opened, and to be made or written. The engine writes into files of
+33 MB mapped to memory, which take room only as they are written: on a full disk the system ends it (SIGBUS)."""
 
 UNINDEXED_KB = 1_000_000_000
 """Segments stay as they were written whatever their size: there is no graph to build for them."""
@@ -109,8 +114,10 @@ class EdgeVectors:
         """Open ``folder``, or create it when it is not there.
 
         Raises:
-            StoreError: it cannot be opened: damaged, not writable, or open elsewhere.
+            StoreError: it cannot be opened: damaged, not writable, open elsewhere, or the disk is full.
         """
+        self._folder = folder
+        _see_room(folder, OPENING_BYTES if folder.exists() else GROWING_BYTES)
         self._bm25 = bm25
         self._closed = False
         with _vendor(f"open {folder}"):
@@ -119,6 +126,7 @@ class EdgeVectors:
 
     def upsert(self, windows: Sequence[Window]) -> None:
         """Store windows, each in the place of what has its id."""
+        _see_room(self._folder, GROWING_BYTES)
         with _vendor("write windows"):
             for first in range(0, len(windows), UPSERT_BATCH):
                 points = [self._point(window) for window in windows[first : first + UPSERT_BATCH]]
@@ -127,6 +135,7 @@ class EdgeVectors:
     def delete_documents(self, document_ids: Sequence[str], keep: Sequence[str] = ()) -> None:
         """Remove the windows of these documents, all but those with the ids in ``keep``."""
         if document_ids:
+            _see_room(self._folder, GROWING_BYTES)
             theirs = edge.FieldCondition(DOCUMENT, match=edge.MatchAny(list(document_ids)))
             with _vendor("delete windows"):
                 which = edge.Filter(must=[theirs], must_not=[edge.HasIdCondition(set(keep))] if keep else None)
@@ -221,6 +230,19 @@ def _one_of(scopes: Sequence[str]) -> edge.MatchValue | edge.MatchAny:
 def _hit(point: edge.ScoredPoint) -> Hit:
     payload = point.payload or {}
     return Hit(str(point.id), payload[CHUNK], payload[DOCUMENT], point.score)
+
+
+def _see_room(folder: Path, needed: int) -> None:
+    """Raise StoreError where the disk has less room than ``needed`` bytes."""
+    try:
+        free = shutil.disk_usage(folder if folder.exists() else folder.parent).free
+    except OSError:
+        return  # what is wrong with the folder is said by whoever opens it
+    if free < needed:
+        raise StoreError(
+            f"the disk of {folder} is full: {free // 1_000_000} MB are left and {needed // 1_000_000} MB are needed; "
+            f"make room, or set DOCMIND_DATA_DIR to another disk"
+        )
 
 
 @contextmanager

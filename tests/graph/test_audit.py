@@ -85,13 +85,24 @@ def test_an_answer_found_wrong_is_shown_beside_the_new_one_and_removed() -> None
     assert done.exit_code == 1
     question, kept, new, told = done.stdout.splitlines()
     assert question == BAKERY
-    assert kept == "    kept: Nobody did. [E1]"
+    assert kept == f"    kept: Nobody did. [E1] (for: {BAKERY})"
     assert new.startswith("    new:  Ann Miller opened the bakery in May 2021")
     assert told == "2 answers compared with new ones, 1 wrong and removed."
     assert (stats().audited, stats().wrong) == (2, 1)
     assert "Nobody did" not in str(exported())
     # what was answered anew took its place
     assert json.loads(audit("--json").stdout)["wrong"] == 0
+
+
+def test_a_question_is_asked_in_the_words_in_which_it_was_served(tmp_path: Path) -> None:
+    otherwise = f"Could you please tell me {BAKERY[0].lower()}{BAKERY[1:]}"
+    asyncio.run(answer([otherwise], tmp_path / "documents"))
+    with upkeep(load_settings()) as held:
+        assert [(asked, kept.question) for asked, kept in held.served(9)] == [(otherwise, BAKERY), (MILL, MILL)]
+        spoil(held, BAKERY)
+    (wrong,) = json.loads(audit("--json").stdout)["disagreements"]
+    assert (wrong["question"], wrong["kept_for"]) == (otherwise, BAKERY)
+    assert wrong["fresh"].startswith("Ann Miller opened the bakery")
 
 
 def test_as_many_are_asked_as_are_wanted_the_last_first() -> None:

@@ -66,6 +66,7 @@ def test_no_question_is_asked_twice_or_stored_and_asked_as_new() -> None:
         plan.stored
     )
     assert all(meant in plan.stored for _, meant in plan.asked["same_text"] + plan.asked["rephrased"])
+    assert not any("Berne" in question for question in cache_fill.planned(100_000, 20).stored)  # Bern, otherwise spelt
     assert cache_fill.planned(500, 20) == plan
 
 

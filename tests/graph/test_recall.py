@@ -1,7 +1,8 @@
 """The answer cache in the graph: what is given again, what never is, and who is asked about what is near."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -81,7 +82,7 @@ async def test_a_question_that_was_answered_is_answered_again_without_a_model_or
 async def test_another_process_answers_from_what_the_first_kept_until_the_document_changes(documents: Path) -> None:
     [first] = await answers(documents, [QUESTION])
     [again] = await answers(documents, [SAID_OTHERWISE])
-    (documents / "ann.txt").write_text("Eve Fox opened the bakery in May 2021, selling forty loaves a day.", encoding="utf-8")
+    (documents / "ann.txt").write_text(f"Eve Fox{QUESTION[3:-1]}.", encoding="utf-8")
     [changed] = await answers(documents, [SAID_OTHERWISE])
     assert [one["cache"]["answer"] for one in (first, again, changed)] == ["miss", "hit", "miss"]
     assert "Eve Fox" in changed["answer"]
@@ -177,6 +178,19 @@ async def test_a_sampled_hit_is_answered_anew_and_compared(documents: Path) -> N
     assert cache is not None
     assert (cache.stats().audited, cache.stats().wrong) == (1, 0)
     resources.close()
+
+
+async def test_an_answer_that_is_stored_at_once_stops_nobody(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class AtOnce:
+        def submit(self, work: Callable[[], None]) -> "Future[None]":
+            done: Future[None] = Future()
+            work()
+            done.set_result(None)
+            return done
+
+    monkeypatch.setattr("graph.recall.ThreadPoolExecutor", lambda *_, **__: AtOnce())
+    first, again = await answers(documents, [QUESTION, QUESTION])
+    assert [first["cache"]["answer"], again["cache"]["answer"]] == ["miss", "hit"]
 
 
 @pytest.mark.parametrize(

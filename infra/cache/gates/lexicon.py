@@ -72,8 +72,8 @@ class Lexicon:
         return stem(self.past.get(word, word))
 
     def is_word(self, word: str) -> bool:
-        """Whether ``word`` is a known one that is no name."""
-        return self.base(word) in self.words and word not in self.names
+        """Whether ``word`` is a known one, in whichever degree (large, largest), and no name."""
+        return word not in self.names and not self.words.isdisjoint(self._bases(word))
 
     def are_antonyms(self, one: str, other: str) -> bool:
         """Whether two words are opposites, in whichever degree (later, earlier), or the two sides of one relation."""

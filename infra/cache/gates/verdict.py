@@ -13,12 +13,14 @@ import numpy as np
 from infra.cache.gates.pairs import Pair, paired
 from infra.cache.gates.reading import Reading, Word
 from infra.cache.gates.vetoes import refused
-from infra.cache.gates.words import WORD
+from infra.cache.gates.words import DERIVED, WORD
 
 Outcome = Literal["serve", "near", "refuse"]
 
 LEAST_ALIKE = 0.75
 """Cosine of token vectors below which two words are not the same thing said otherwise (own trial with MiniLM)."""
+LEAST_STEM = 5
+"""Letters that two words of one stem share."""
 MAX_EXCHANGED = 1
 """Open words that may be said otherwise in one question."""
 
@@ -63,8 +65,22 @@ def _unlike(pair: Pair) -> str | None:
         return None
     if len(pair.only_asked) > MAX_EXCHANGED:
         return f"too many words differ: {_words(pair.only_asked)} against {_words(pair.only_kept)}"
+    if kinds := _other_kind(pair):
+        return f"{kinds} are two kinds of word from one stem"
     alike = _weakest(pair)
     return None if alike >= LEAST_ALIKE else f"{_words(pair.only_asked)} is not {_words(pair.only_kept)} ({alike:.2f})"
+
+
+def _other_kind(pair: Pair) -> str | None:
+    """Two exchanged words of one beginning, of which one ends as derived words do: pharmacy, pharmacist."""
+    exchanged = {id(word) for word in pair.only_asked}
+    for one, other in pair.lined_up or ():
+        forms = [word.form.replace("our", "or") for word in (one, other)]
+        alike = next((n for n, (a, b) in enumerate(zip(*forms, strict=False)) if a != b), min(map(len, forms)))
+        endings = [next((end for end in DERIVED if form.rstrip("s").endswith(end)), "") for form in forms]
+        if id(one) in exchanged and alike >= LEAST_STEM and endings[0] != endings[1]:
+            return f"'{one.form}' and '{other.form}'"
+    return None
 
 
 def _words(words: tuple[Word, ...]) -> str:

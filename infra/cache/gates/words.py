@@ -23,7 +23,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _ORDINAL = frozenset({"st", "nd", "rd", "th"})
 _NUMBER_FIRST = re.compile(r"\d+(?:[.,]\d+)*(?:-[^\W\d_]+)+")
 _LEAST_CORRECTED = 4
-_DERIVED = ("ion", "er", "or", "ly", "ment", "ity", "ness", "al", "ive", "able", "ist", "ism", "ing")
+DERIVED = ("ion", "er", "or", "ly", "ment", "ity", "ness", "al", "ive", "able", "ist", "ism", "ing")
 _YEAR = re.compile(r"(?:1[0-9]|20|21)\d\d(?:s|'s)?|\d{4}-\d\d(?:-\d\d)?|\d{1,2}[:]\d\d|\d{1,2}[./]\d{1,2}[./]\d{4}")
 
 
@@ -170,4 +170,4 @@ def endings(form: str, same: str, lexicon: Lexicon) -> tuple[bool, bool, str]:
     if form == same:
         return False, False, ""
     ending_s = form.endswith("s") and not form.endswith("ss")
-    return False, ending_s, next((end for end in _DERIVED if form.removesuffix("s").endswith(end)), "")
+    return False, ending_s, next((end for end in DERIVED if form.removesuffix("s").endswith(end)), "")

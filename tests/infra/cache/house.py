@@ -4,12 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from infra.cache.answers import AnswerCache
 from infra.cache.meaning import Meaning
-from infra.cache.records import Asked, Bounds, Cost, Decision, Gates, Partition, SameText, Search
+from infra.cache.records import Asked, Bounds, Cost, Decision, Gates, Kept, Partition, Search, normal
 from infra.settings import IngestSettings, RetrievalSettings, load_settings
 from infra.store import index as index_module
 from infra.store import server as server_module
@@ -45,6 +46,28 @@ def search_of(finding: Finding, roots: tuple[str, ...] | None = None) -> Search:
 def answer_of(finding: Finding) -> str:
     """What would be answered: the words and places of the passages; they depend on nothing else."""
     return json.dumps([(p.doc, p.start, p.end, p.text, p.section) for p in finding.passages])
+
+
+class SameText:
+    """The gates of who trusts nothing but the same text."""
+
+    def unfit(self, asked: Asked) -> str:
+        """Keep everything."""
+        return ""
+
+    def words(self, asked: Asked) -> str:
+        """Return the question's key."""
+        return asked.key
+
+    def reading(self, asked: Asked) -> bytes:
+        """Keep nothing more."""
+        return b""
+
+    def judge(self, asked: Asked, kept: Kept) -> tuple[Literal["hit", "near", "miss"], str]:
+        """Serve only what was asked in the same normal text."""
+        if normal(asked.text) == normal(kept.question):
+            return "hit", "the same question"
+        return "miss", "another question"
 
 
 @dataclass

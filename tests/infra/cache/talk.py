@@ -112,7 +112,7 @@ class Talker(Tenant):
     def ways(self, question: str, way: Way) -> list[tuple[str, tuple[str, ...] | None, str]]:
         """Queries, roots and contexts of the searches that answer a question."""
         roots = (str(self.docs / PART),) if way.limited else None
-        return [(question, roots, ""), (question, roots, CONTEXT)][: 1 + GROUP[question] % 2]
+        return [(question, roots, ""), (question, roots, CONTEXT)][: 1 + GROUP.get(question, 0) % 2]
 
     def partition(self, way: Way) -> Partition:
         roots = (str(self.docs / PART),) if way.limited else tuple(self.index.roots())

@@ -7,11 +7,11 @@ from typing import Literal
 
 import pytest
 
-from infra.cache.records import Asked, Bounds, Kept, SameText, Search
+from infra.cache.records import Asked, Bounds, Decision, Kept, Search
 from infra.errors import StoreError
 from infra.store.dependents import Changed
 from infra.store.index import Index
-from tests.infra.cache.house import COST, Tenant, answer_of, found, partition_of, quick, search_of
+from tests.infra.cache.house import COST, SameText, Tenant, answer_of, found, partition_of, quick, search_of
 
 CATS = "Cats sleep all day.\n"
 DOGS = "Dogs chase cats in the garden.\n"
@@ -201,8 +201,11 @@ def test_a_process_without_the_cache_that_changes_documents_empties_it(one: Tena
     (one.docs / "birds.md").write_text("Birds sing.\n", encoding="utf-8")
     one.ingest(other)
     other.close()
+    reason = "another process changed documents without the cache"
+    begun = Decision("miss", "", "cats", "", one.now, generation=one.index.generation)
+    assert one.keep("cats", begun) == reason
     decision = one.ask(QUESTION)
-    assert (decision.outcome, decision.reason) == ("miss", "another process changed documents without the cache")
+    assert (decision.outcome, decision.reason) == ("miss", reason)
     assert one.cache.stats().answers == 0
     one.learn(QUESTION)
     assert one.answered(QUESTION) is not None

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
-from infra.cache.records import Asked, Bounds, Kept, SameText
-from tests.infra.cache.house import Tenant, partition_of, quick
+from infra.cache.records import Asked, Bounds, Kept
+from tests.infra.cache.house import SameText, Tenant, partition_of, quick
 
 CATS = "Cats sleep all day.\n"
 DOGS = "Dogs chase cats in the garden.\n"

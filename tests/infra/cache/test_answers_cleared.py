@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from infra.cache.records import Asked, Kept, SameText
-from tests.infra.cache.house import Tenant, quick
+from infra.cache.records import Asked, Kept
+from tests.infra.cache.house import SameText, Tenant, quick
 
 SECRET = "Where does the zebra sleep?"
 

@@ -110,7 +110,7 @@ def test_damaged_files_of_the_questions_cost_no_answer(one: Talker, name: str, l
     damaged.write_bytes(b"\xff" * 50_000)
     one.open()
     for _ in range(3):
-        assert one.ask_so(REPHRASED, WAY).outcome in {"hit", "miss", "off"}
+        assert one.ask_so("What is the price of an automobile?", WAY).outcome in {"hit", "miss", "off"}
         served = one.ask_so(QUESTION, WAY)
         assert served.outcome in {"hit", "off"}
         assert served.kept is None or served.kept.answer == one.says_now(served.kept.searches, WAY)

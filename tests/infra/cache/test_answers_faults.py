@@ -1,20 +1,26 @@
 """Whatever goes wrong in the answer cache, questions are answered as without it, and it says so once."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from random import Random
+from typing import Literal
 
 import pytest
 from loguru import logger
 
-from infra.cache.records import Search
+from infra.cache.records import Asked, Kept, Search
 from infra.errors import StoreError
 from infra.store.index import Index
-from tests.infra.cache.house import COST, Tenant, answer_of, found, quick
+from tests.infra.cache.house import COST, SameText, Tenant, answer_of, found, quick
+from tests.infra.cache.talk import Talker, Way
 
 ROOT = Path(__file__).resolve().parents[3]
 QUESTION = "Where do cats sleep?"
@@ -178,6 +184,84 @@ def test_a_kill_anywhere_leaves_no_stale_answer(one: Tenant, at: int, moment: st
     if one.answered("cats sleep") is None:
         one.learn("cats sleep")
     assert "at night" in (one.answered("cats sleep") or "")
+
+
+AT_WORK = """
+import os, sys
+from pathlib import Path
+from tests.infra.cache.talk import Talker, Way
+one, way = Talker(Path(sys.argv[1])), Way()
+print("ready", flush=True)
+number = 0
+while True:
+    number += 1
+    (one.docs / "cats.md").write_text(f"The price of a car is {number} coins. Tickets for the tram: {number}.\\n")
+    one.ingest()
+    for question in ("What is the price of a car?", f"Where can a traveller buy {number} tickets for the tram?"):
+        decision = one.ask_so(question, way)
+        if decision.outcome == "miss":
+            one.keep_so(question, way, decision, one.work(question, way))
+"""
+
+
+@pytest.mark.prove
+def test_a_kill_at_any_moment_over_the_real_engine(tmp_path: Path) -> None:
+    """A process that writes documents and keeps answers is killed again and again; whoever comes next serves no lie."""
+    moments = Random(5)
+    way, questions = Way(), ("What is the price of a car?", "what's the price of a car?")
+    for _ in range(8):
+        process = subprocess.Popen(
+            [sys.executable, "-c", AT_WORK, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(moments.uniform(0.2, 2.5))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        one = Talker(tmp_path)
+        for question in questions:
+            decision = one.ask_so(question, way)
+            assert decision.outcome in {"hit", "miss"}, decision
+            assert decision.kept is None or decision.kept.answer == one.says_now(decision.kept.searches, way)
+            if decision.outcome == "miss" and (work := one.work(question, way))[1][0].passages:
+                assert one.keep_so(question, way, decision, work) == ""
+                assert one.ask_so(question.upper().lower(), way).outcome == "hit"
+        one.close()
+
+
+@pytest.mark.parametrize("lost", ["question", "answer"])
+def test_a_kill_between_the_two_stores_hides_no_answer_and_serves_none_that_is_gone(one: Tenant, lost: str) -> None:
+    class Any(SameText):
+        def judge(self, asked: Asked, kept: Kept) -> tuple[Literal["hit"], str]:
+            return "hit", "whatever it is"
+
+    one.gates = Any()
+    one.restart()
+    folder, before = one.index.folder / "answers", one.home / "before"
+    one.learn("dogs")
+    one.close()
+    shutil.copytree(folder, before)
+    one.open()
+    if lost == "question":  # the answer was stored, and the process killed before its question was
+        one.cache._questions.follow = lambda: None
+        decision = replace(one.ask("cats sleep"), outcome="miss", generation=one.index.generation)
+        assert one.keep("cats sleep", decision) == ""
+        one.restart()
+        one.cache._questions.follow()
+        vector = one.cache._questions.embed("cats sleep")
+        assert len(one.cache._questions.nearest(vector, one.asked("").partition.digest, 9)) == 2
+    else:  # the answer went, and the process was killed before its question did
+        with one.index.library.dependents.database.transaction() as change:
+            change.execute("DELETE FROM answers")
+        one.close()
+        shutil.rmtree(folder)
+        shutil.copytree(before, folder)
+        one.open()
+        assert one.ask("dogs now").outcome == "miss"
+        one.learn("cats purr")
+    assert one.ask("cats sleep").outcome == "hit"
 
 
 def test_an_index_that_another_process_holds_with_another_model_turns_it_off(one: Tenant) -> None:

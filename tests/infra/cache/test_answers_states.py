@@ -64,7 +64,7 @@ class Answers(RuleBasedStateMachine):
             for name in SEEN:
                 self.write(who, name, f"{TRAM} {SEEN[name]}\n")
             self.lengthen(who, 1, aware=True)
-            for question in ("Where can a traveller buy a ticket for the tram?", "What is the price of a car?"):
+            for question in (*SAME[0], *SAME[1]):
                 self.ask(who, question, Way())
 
     @rule(who=TENANTS, name=NAMES, text=TEXTS)
@@ -89,10 +89,11 @@ class Answers(RuleBasedStateMachine):
         tenant, words = self.tenants[who], f"# Songs\n\n{'Whales sing. ' * times}\n\n# Trams\n\n{TRAM} Bring coins.\n"
         if aware:
             tenant.write("songs.md", words)
-            return
-        (tenant.docs / "songs.md").write_text(words, encoding="utf-8")
-        with Index(tenant.index.folder, tenant.embedder) as index:
-            tenant.ingest(index)
+        else:
+            (tenant.docs / "songs.md").write_text(words, encoding="utf-8")
+            with Index(tenant.index.folder, tenant.embedder) as index:
+                tenant.ingest(index)
+        self.ask(who, SAME[0][0], Way())
 
     @rule(who=TENANTS)
     def rename_the_root(self, who: str) -> None:
@@ -208,7 +209,7 @@ class Answers(RuleBasedStateMachine):
 
 def test_no_stale_hit_and_no_hit_of_another_tenant() -> None:
     Answers.hits.clear()
-    run_state_machine_as_test(Answers, settings=settings(max_examples=8, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(Answers, settings=settings(max_examples=8, stateful_step_count=20, deadline=None))
     assert "rephrased" in Answers.hits
 
 

@@ -143,6 +143,31 @@ print(gptcache.core.Cache.init.__defaults__[4], logging.getLogger().handlers)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_importing_and_using_it_opens_no_way_out_and_starts_nothing(tmp_path: Path) -> None:
+    """It imports requests, of which urllib3 tries once whether it may bind to ::1; nothing else touches a socket."""
+    code = """
+import sys, threading
+seen = []
+WAYS = ("socket.connect", "socket.getaddrinfo", "socket.gethostby", "socket.send", "socket.bind", "urllib.", "http.",
+        "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn")
+def watch(event, values):
+    if event.startswith(WAYS) and not (event == "socket.bind" and values[1][:2] == ("::1", 0)):
+        seen.append(event)
+sys.addaudithook(watch)
+from infra.cache.gpt import GptCache
+import numpy
+class Rows:
+    def search(self, vector, ask): return [(1.0, "key")]
+    def load(self, key, ask): return "question", "answer"
+    def judge(self, key, ask): return True
+    def save(self, question, answer, vector, ask): pass
+cache = GptCache(Rows(), lambda _: numpy.ones(2))
+cache.put("question", "answer", None)
+print(cache.get("question", None), seen, threading.active_count())
+"""
+    assert run(code, tmp_path) == "answer [] 1"
+
+
 def test_a_package_that_was_imported_before_is_refused(tmp_path: Path) -> None:
     code = """
 import gptcache

@@ -58,6 +58,29 @@ def test_a_question_is_judged_by_its_words_and_their_vectors(
     assert decision.reason.startswith(reason)
 
 
+def test_the_same_words_are_found_without_a_search_by_meaning(one: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    one.learn(QUESTION)
+
+    def fails(*_: object) -> list[tuple[float, str]]:
+        raise AssertionError("no vectors are needed")
+
+    monkeypatch.setattr(one.cache._questions, "nearest", fails)
+    hit = one.ask(f"Please tell me {QUESTION[0].lower()}{QUESTION[1:-1]}")
+    assert (hit.outcome, hit.candidate) == ("hit", QUESTION)
+    assert (
+        one.ask("Where can a traveller hide a ticket for the tram?").reason == "the cache failed: no vectors are needed"
+    )
+
+
+def test_an_outdated_answer_to_the_same_words_is_judged_once(one: Tenant) -> None:
+    one.learn(QUESTION)
+    one.write("more.md", "A traveller can buy a ticket for the tram on board.\n")
+    one.searched.clear()
+    decision = one.ask(QUESTION.lower())
+    assert (decision.outcome, len(one.searched)) == ("miss", 1)
+    assert decision.reason.startswith("the documents changed")
+
+
 def test_the_model_runs_once_for_each_new_question_and_never_for_the_kept_ones(one: Tenant) -> None:
     one.learn(QUESTION)
     model = Counting()

@@ -130,3 +130,21 @@ def test_a_question_that_is_too_long_is_matched_as_it_stands() -> None:
     long = "What is " + "the " * MAX_CHARS
     assert judged(long, long).outcome == "serve"
     assert judged(long, long + "end").outcome == "refuse"
+
+
+def test_another_kind_of_word_from_one_stem_is_near_only() -> None:
+    for one, other in (("chemist", "chemistry"), ("pharmacists", "pharmacy")):
+        asked = judged(f"Who knew the {one} in Rome?", f"Who knew the {other} in Rome?")
+        assert asked.outcome == "near"
+
+
+def test_asking_for_the_way_is_the_same_whoever_goes_it() -> None:
+    for other in ("How can we reset the router?", "How do you reset the router?", "How can one reset the router?"):
+        assert judged("How do I reset the router?", other).outcome == "serve"
+    for other in ("How should I reset the router?", "How did I reset the router?", "How do they reset the router?"):
+        assert judged("How do I reset the router?", other).outcome == "refuse"
+
+
+def test_a_degree_of_a_known_word_is_known() -> None:
+    assert judged("Which is the largest tram in Rome?", "Which is the quietest tram in Rome?").outcome == "near"
+    assert judged("Which is the largest tram in Rome?", "Which is the smallest tram in Rome?").gate == "polarity"
