@@ -88,10 +88,28 @@ async def test_another_process_answers_from_what_the_first_kept_until_the_docume
     assert "Eve Fox" in changed["answer"]
 
 
-async def test_a_question_with_other_roots_or_settings_is_another_question(documents: Path) -> None:
+async def test_other_documents_prompts_versions_or_settings_make_another_question(
+    documents: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = {"answer": "miss", "reason": "nothing similar was asked before"}
     await answers(documents, [QUESTION])
-    (other,) = await answers(documents, [QUESTION], retrieval={"top_k": 3})
-    assert other["cache"]["reason"] == "nothing similar was asked before"
+    [other] = await answers(documents, [QUESTION], retrieval={"top_k": 3})
+    assert other["cache"] == fresh
+    for name, value in {
+        "_prompts": lambda: "others",
+        "DOCUMENTS": "another splitter",
+        "VERSION": "other gates",
+    }.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(f"graph.recall.{name}", value)
+            [other] = await answers(documents, [QUESTION])
+        assert other["cache"] == fresh
+    (documents / "inside").mkdir()
+    (documents / "ann.txt").rename(documents / "inside" / "ann.txt")
+    [whole] = await answers(documents, [QUESTION])
+    [part] = await answers(documents / "inside", [QUESTION], data_dir=documents.parent / "data")
+    assert whole["citations"][0]["doc"] == "inside/ann.txt"
+    assert part["cache"] == fresh
 
 
 async def test_without_the_cache_nothing_is_asked_of_it_or_kept(documents: Path) -> None:

@@ -23,6 +23,9 @@ from tools.search import Retriever
 
 COST = Cost(tokens=100, seconds=2.0)
 TOP_K = 3
+CATS = "Cats sleep all day.\n"
+DOGS = "Dogs chase cats in the garden.\n"
+QUESTION = "Where do cats sleep?"
 
 
 def quick(patch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """An answer is served again while it is what would be answered anew, and never otherwise."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Literal
 
@@ -11,21 +10,7 @@ from infra.cache.records import Asked, Bounds, Decision, Kept, Search
 from infra.errors import StoreError
 from infra.store.dependents import Changed
 from infra.store.index import Index
-from tests.infra.cache.house import COST, SameText, Tenant, answer_of, found, partition_of, quick, search_of
-
-CATS = "Cats sleep all day.\n"
-DOGS = "Dogs chase cats in the garden.\n"
-QUESTION = "Where do cats sleep?"
-
-
-@pytest.fixture
-def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
-    quick(monkeypatch)
-    tenant = Tenant(tmp_path)
-    tenant.write("cats.md", CATS)
-    tenant.write("dogs.md", DOGS)
-    yield tenant
-    tenant.close()
+from tests.infra.cache.house import CATS, COST, QUESTION, SameText, Tenant, answer_of, found, partition_of, search_of
 
 
 def test_a_question_is_missed_once_and_then_served(one: Tenant) -> None:

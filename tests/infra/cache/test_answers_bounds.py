@@ -1,27 +1,9 @@
 """How long answers are kept, how many, and that one that is gone hides none."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
-import pytest
-
 from infra.cache.records import Asked, Bounds, Kept
-from tests.infra.cache.house import SameText, Tenant, partition_of, quick
-
-CATS = "Cats sleep all day.\n"
-DOGS = "Dogs chase cats in the garden.\n"
-QUESTION = "Where do cats sleep?"
-
-
-@pytest.fixture
-def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
-    quick(monkeypatch)
-    tenant = Tenant(tmp_path)
-    tenant.write("cats.md", CATS)
-    tenant.write("dogs.md", DOGS)
-    yield tenant
-    tenant.close()
+from tests.infra.cache.house import QUESTION, SameText, Tenant, partition_of
 
 
 def test_an_answer_outlives_a_restart_and_another_process_serves_it(one: Tenant) -> None:

@@ -14,7 +14,6 @@ from random import Random
 from typing import Literal
 
 import pytest
-from loguru import logger
 
 from infra.cache.records import Asked, Kept, Search
 from infra.errors import StoreError
@@ -33,14 +32,6 @@ def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
     tenant.write("cats.md", "Cats sleep all day.\n")
     yield tenant
     tenant.close()
-
-
-@pytest.fixture
-def logged() -> Iterator[list[str]]:
-    lines: list[str] = []
-    sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
-    yield lines
-    logger.remove(sink)
 
 
 def corrupt(folder: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from loguru import logger
 
 from infra.cache.calls import CALLS_FILE, CallCache, clear_calls, edition, open_calls
 from infra.cache.calls_file import CallFigures
@@ -28,14 +27,6 @@ def path(tmp_path: Path) -> Path:
 def calls(path: Path) -> Iterator[CallCache]:
     with cache(path) as opened:
         yield opened
-
-
-@pytest.fixture
-def warnings() -> Iterator[list[str]]:
-    said: list[str] = []
-    number = logger.add(lambda message: said.append(message.record["message"]), level="WARNING")
-    yield said
-    logger.remove(number)
 
 
 async def aonce(calls: CallCache, work: Work, key: str = "key") -> str:

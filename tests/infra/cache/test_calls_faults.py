@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_hex
@@ -10,7 +10,6 @@ from subprocess import PIPE, Popen
 from time import monotonic
 
 import pytest
-from loguru import logger
 
 from infra.cache.calls import CALLS_FILE, CallCache
 from infra.cache.calls_store import CallStore
@@ -25,27 +24,19 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "tenant" / CALLS_FILE
 
 
-@pytest.fixture
-def warnings() -> Iterator[list[str]]:
-    said: list[str] = []
-    number = logger.add(lambda message: said.append(message.record["message"]), level="WARNING")
-    yield said
-    logger.remove(number)
-
-
 async def aonce(calls: CallCache, work: Work, key: str = "key") -> str:
     return await calls.aonce(key, work.later, WORDS)
 
 
-def test_a_file_that_is_no_database_is_said_once_and_costs_no_answer(path: Path, warnings: list[str]) -> None:
+def test_a_file_that_is_no_database_is_said_once_and_costs_no_answer(path: Path, logged: list[str]) -> None:
     path.parent.mkdir()
     path.write_bytes(b"no database at all" * 100)
     with cache(path) as opened:
         work = Work()
         assert [opened.once(f"{n}", work, WORDS) for n in range(5)] == ["said"] * 5
-    assert len(warnings) == 1
-    assert warnings[0].startswith(f"no calls are taken from the cache: the database {path} failed: file is not a data")
-    assert warnings[0].endswith(f"; remove {path}, or set DOCMIND_CACHE__ENABLED=false")
+    assert len(logged) == 1
+    assert logged[0].startswith(f"no calls are taken from the cache: the database {path} failed: file is not a data")
+    assert logged[0].endswith(f"; remove {path}, or set DOCMIND_CACHE__ENABLED=false")
 
 
 async def test_equal_work_at_once_is_done_once_without_a_file(tmp_path: Path) -> None:
@@ -60,14 +51,14 @@ async def test_equal_work_at_once_is_done_once_without_a_file(tmp_path: Path) ->
     assert work.done == 1
 
 
-def test_a_file_that_was_broken_under_us_costs_no_answer(path: Path, warnings: list[str]) -> None:
+def test_a_file_that_was_broken_under_us_costs_no_answer(path: Path, logged: list[str]) -> None:
     with cache(path) as opened:
         opened.once("key", Work("one"), WORDS)
     path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 40_960)
     with cache(path) as opened:
         assert opened.once("key", Work("two"), WORDS) in ("one", "two")
         assert opened.once("other", Work("three"), WORDS) == "three"
-    assert len(warnings) == 1
+    assert len(logged) == 1
 
 
 def test_a_damaged_value_is_made_anew_and_mended(path: Path) -> None:
@@ -84,7 +75,7 @@ def test_a_damaged_value_is_made_anew_and_mended(path: Path) -> None:
     assert work.done == 1
 
 
-def test_a_full_disk_costs_no_answer(path: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_costs_no_answer(path: Path, logged: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     CallStore(path, max_bytes=1e9, max_age_seconds=60).close()
 
     def full(execute: Callable[[str], object]) -> None:
@@ -94,14 +85,14 @@ def test_a_full_disk_costs_no_answer(path: Path, warnings: list[str], monkeypatc
     texts = [token_hex(9_000) for _ in range(20)]
     with cache(path) as opened:
         assert [opened.once(text, Work(text), WORDS) for text in texts] == texts
-    assert [line.partition("failed: ")[2].partition(";")[0] for line in warnings] == ["database or disk is full"]
+    assert [line.partition("failed: ")[2].partition(";")[0] for line in logged] == ["database or disk is full"]
 
 
-def test_a_folder_that_cannot_be_written_costs_no_answer(tmp_path: Path, warnings: list[str]) -> None:
+def test_a_folder_that_cannot_be_written_costs_no_answer(tmp_path: Path, logged: list[str]) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with cache(tmp_path / "file" / CALLS_FILE) as opened:
         assert opened.once("key", Work(), WORDS) == "said"
-    assert len(warnings) == 1
+    assert len(logged) == 1
 
 
 def test_work_goes_on_after_closing(path: Path) -> None:

@@ -4,35 +4,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from infra.cache.meaning import REMEMBERED, Meaning
 from infra.cache.records import Asked
 from tests.infra.cache.gates.asked import pieces
 from tests.infra.cache.house import Tenant, found, partition_of, quick
+from tests.infra.cache.talk import MadeUp
 from tests.tools.words import WordEmbedder
 
 QUESTION = "Where can a traveller buy a ticket for the tram?"
 
 
-class Counting(WordEmbedder):
-    """Counts passes; tokens have the vectors of the made-up model of the gates' tests."""
-
-    def __init__(self) -> None:
-        self.passes: list[str] = []
-
-    def embed_both(self, text: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        self.passes.append(text)
-        rows = [np.random.default_rng(piece).standard_normal(64) for piece in pieces(text)]
-        return self.embed([text])[0], np.array([row / np.linalg.norm(row) for row in rows], dtype=np.float32)
-
-
 @pytest.fixture
 def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
     quick(monkeypatch)
-    model = Counting()
+    model = MadeUp()
     tenant = Tenant(tmp_path, gates=Meaning(model, pieces), model=model)
     tenant.write("trams.md", "A traveller can buy a ticket for the tram at the kiosk.\n")
     yield tenant
@@ -83,7 +70,7 @@ def test_an_outdated_answer_to_the_same_words_is_judged_once(one: Tenant) -> Non
 
 def test_the_model_runs_once_for_each_new_question_and_never_for_the_kept_ones(one: Tenant) -> None:
     one.learn(QUESTION)
-    model = Counting()
+    model = MadeUp()
     one.model, one.gates = model, Meaning(model, pieces)
     one.restart()
     one.ask("Where can a traveller purchase a ticket for the tram?")
@@ -136,7 +123,7 @@ def test_a_model_without_token_vectors_leaves_other_words_to_the_verifier(
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    model = Counting()
+    model = MadeUp()
     meaning = Meaning(model, pieces)
     for number in range(REMEMBERED + 1):
         meaning.embed([f"question {number}"])
