@@ -32,6 +32,7 @@ from graph.state import AgentOutput, Ended, Event, Question, Recalled, State, Vi
 from infra.errors import BudgetExceeded
 from infra.llm.ask import Asker, Reply
 from infra.llm.ledger import Ledger, Remark, RemarkKind, Scope
+from infra.llm.partial import Listener
 from infra.settings import BackendName, Settings
 from tools.evidence import Finding, merge
 
@@ -98,11 +99,17 @@ class LateAsker(Asker):
         return LateAsker(self._opened, None, self._remark)
 
     async def ask(
-        self, messages: Sequence[BaseMessage], schema: type[T], *, task: str, max_tokens: int | None = None
+        self,
+        messages: Sequence[BaseMessage],
+        schema: type[T],
+        *,
+        task: str,
+        max_tokens: int | None = None,
+        listener: Listener | None = None,
     ) -> Reply[T]:
         """Ask as `Asker` does; what opening the model raises is raised here."""
         asker = Asker(await self._opened(), self._rules, self._remark)
-        return await asker.ask(messages, schema, task=task, max_tokens=max_tokens)
+        return await asker.ask(messages, schema, task=task, max_tokens=max_tokens, listener=listener)
 
 
 @dataclass(frozen=True, slots=True)
