@@ -13,19 +13,44 @@ answer is compared once more when it is delivered (`graph.answer.holds`).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import asdict
 from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.config import get_stream_writer
 
 from agents.validator import Accepted
 from graph.answer import sentence_of
 from graph.noted import Shown
-from graph.state import View
+from graph.state import State, View
 
 REWRITTEN = "the model's reply was written again, and says otherwise"
 CHANGED = "the answer came out otherwise"
 
 Tell = Callable[[dict[str, Any]], None]
+
+_TELL: ContextVar[Tell] = ContextVar("tell")
+
+
+def told(node: Runnable[Any, Any]) -> Callable[..., Awaitable[Any]]:
+    """Return ``node`` as one from inside of which `teller` reaches the custom stream of the graph it is added to.
+
+    An agent is a graph of its own, and LangGraph's ``get_stream_writer`` says nothing there, unless the caller asks for
+    the streams of subgraphs.
+    """
+
+    async def run(state: State, config: RunnableConfig) -> Any:  # noqa: ANN401 - what the node returns
+        _TELL.set(get_stream_writer())
+        return await node.ainvoke(state, config)
+
+    return run
+
+
+def teller() -> Tell:
+    """Return what writes to the run's custom stream."""
+    return _TELL.get(get_stream_writer())
 
 
 class Early:

@@ -17,7 +17,6 @@ from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
-from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
@@ -27,7 +26,7 @@ from agents.router import route
 from agents.synthesizer import Case, draft
 from agents.validator import settled, validate
 from graph.answer import text_of
-from graph.early import Early
+from graph.early import Early, teller
 from graph.late import LateAsker
 from graph.policy import Agent
 from graph.state import AgentOutput, Ended, Event, Question, Recalled, State, View, Visit, packed, view_of
@@ -203,7 +202,7 @@ async def _within_budget(view: View, task: str, scope: Scope, desk: Desk) -> Don
         desk.ledger.remark(Remark(scope, kind, detail))
 
     rules = await desk.rules()
-    alone = Job(view, task, None, Asker(rules), desk, Early(view, get_stream_writer()))
+    alone = Job(view, task, None, Asker(rules), desk, Early(view, teller()))
     if view.ended is not None or scope.agent == "retrieval":
         return await work(alone)
     opened = partial(desk.chat, scope, view.question.backend)
