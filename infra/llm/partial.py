@@ -75,7 +75,7 @@ class Elements(Generic[T]):
             self._read()
             if len(self._found) > before:
                 self._told(list(self._found))
-        self._over = self._over or self._reads > MAX_READS or self._chars > MAX_ELEMENT_CHARS
+        self._over = self._over or self._reads >= MAX_READS or self._chars > MAX_ELEMENT_CHARS
 
     def _read(self) -> None:
         """Read all elements that are whole, and keep what follows them."""
