@@ -1,7 +1,7 @@
 """The synthesizer: a draft in which each sentence carries the marks of its evidence."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, cast
@@ -13,6 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from agents.common import SYSTEM, Texts, Written, listed, question_block, source_blocks
 from agents.planner import Plan
 from infra.llm.ask import Asker, UnreadableReply
+from infra.llm.partial import Elements
 from infra.llm.prompt import Template, load, render
 from infra.text.blocks import block
 from tools.evidence import Evidence
@@ -77,17 +78,28 @@ def case_messages(template: Template, case: Case, *more: str) -> list[BaseMessag
     return render(template, system=SYSTEM, sources=source_blocks(case.evidence), blocks=blocks)
 
 
-async def draft(case: Case, asker: Asker, *, objections: Sequence[str] = ()) -> Draft:
+async def draft(
+    case: Case, asker: Asker, *, objections: Sequence[str] = (), told: Callable[[Sequence[Claim]], None] | None = None
+) -> Draft:
     """Write the answer from the evidence; ``objections`` are what the validator said of the round before.
 
     An unreadable draft becomes an empty one: the answer abstains rather than showing what nobody can check.
+
+    ``told`` is given the claims so far, each time that one more is whole while the model still writes. A reply that
+    breaks, or cannot be read, is written again from the beginning, and the draft may then begin otherwise.
     """
     notes = [block("text", "\n".join(objections))] if objections else []
+    heard = Elements("claims", Claim, lambda claims: told(_taken(claims).claims)) if told else None
     try:
-        reply = await asker.ask(case_messages(PROMPT, case, *notes), Draft, task="draft")
+        reply = await asker.ask(case_messages(PROMPT, case, *notes), Draft, task="draft", listener=heard)
     except UnreadableReply:
         return Draft(claims=[])
-    written = [claim for claim in map(_unmarked, reply.value.claims) if claim.text]
+    return _taken(reply.value.claims)
+
+
+def _taken(said: Sequence[Claim]) -> Draft:
+    """Return what is taken of a model's claims."""
+    written = [claim for claim in map(_unmarked, said) if claim.text]
     claims = [claim for claim in written if len(claim.text) <= MAX_CLAIM_CHARS][:MAX_CLAIMS]
     return Draft(claims=claims, omitted=len(written) - len(claims))
 

@@ -4,27 +4,26 @@ A claim is accepted when it carries at least one citation whose quote stands ver
 the claim itself is that quote, or its numbers and words stand in what it cites and the model judges it supported. What
 the model's judgement leaves open is rejected, and so is what would cite more documents than an answer may.
 
-A claim is itself the quote when it is whole sentences of the passage, each word of them. Only what changes no statement
-may differ: white space and the shape of marks, a list's bullet, a linking word and the capital at the beginning, the
-full stop at the end. Leaving out or moving any other word is the model's to judge: it may have negated, compared,
-limited or attributed what was said.
+What a quote is, `agents.copies` says. Quotes at a draft's beginning can be shown before the rest of it is written
+(`settled`): the verdict holds them whatever follows.
 """
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from agents.common import Written
+from agents.copies import copied_span
 from agents.synthesizer import Case, Claim, Draft, case_messages
 from infra.llm.ask import Asker, UnreadableReply
 from infra.llm.prompt import load
 from infra.text.blocks import block
 from infra.text.plain import short_line
-from infra.text.sentences import split_sentences
 from infra.text.terms import terms
 from tools.citations import Citation, best_quote, carries, locate, whole_sentences
 from tools.evidence import Passage
@@ -35,14 +34,6 @@ MAX_QUOTES = 16
 MAX_ID_CHARS = 40
 
 _DIGITS = re.compile(r"[0-9]+")
-_OPENING = re.compile(
-    r"(?:[-*+•‣▪–][ \t]+(?=[^\W\d_]))?"
-    r"(?:(?:however|moreover|furthermore|additionally|in addition|also|indeed|in fact),\s+|(?:and|but)\s+(?=\w))?",
-    re.IGNORECASE,
-)
-"""What a sentence says the same without: a bullet before a word (before a number it may be a minus), a linking word."""
-_CLOSING = ".!; "
-"""Marks that may be missing at a sentence's end; a question mark or a colon may not."""
 
 
 class Judgement(Written):
@@ -117,10 +108,34 @@ async def validate(case: Case, draft: Draft, asker: Asker | None) -> Verdict:
         rejected.append(
             Rejected(text=f"({draft.omitted} more)", reason="too long, or beyond the sentences of an answer")
         )
-    accepted = {
-        i.claim.text: Accepted(text=i.claim.text, citations=kept[id(i)]) for i in reversed(supported) if id(i) in kept
-    }
-    return Verdict(accepted=list(accepted.values())[::-1], rejected=rejected)
+    accepted: dict[str, Accepted] = {}
+    for item in supported:
+        if id(item) in kept:
+            accepted.setdefault(item.claim.text, Accepted(text=item.claim.text, citations=kept[id(item)]))
+    return Verdict(accepted=list(accepted.values()), rejected=rejected)
+
+
+def settled(case: Case, claims: Sequence[Claim]) -> list[Accepted]:
+    """Return the sentences that the verdict will hold first, in this order, whatever claims follow these.
+
+    They are quotes, each with all of its citations. What code refuses is passed over; where one comes that a model has
+    to judge, or whose documents a later claim could still take, the row ends.
+    """
+    passages = {e.label: e.passage for e in case.evidence}
+    row: list[_Checked] = []
+    for item in (_check(claim, passages) for claim in claims):
+        if item.citations and not item.verbatim:
+            break
+        row += [item] if item.citations else []
+    parts = [step.question for step in case.plan.steps]
+    turns = enumerate(_in_turns(row, parts))
+    firm = [item for n, (turn, part, item) in turns if n == turn * len(parts) + part]  # nobody's turn comes before
+    allowed, _ = _allowed(firm, _most(case))
+    stays = takewhile(lambda item: all(citation.doc in allowed for citation in item.citations), row)
+    first: dict[str, Accepted] = {}
+    for item in stays:
+        first.setdefault(item.claim.text, Accepted(text=item.claim.text, citations=item.citations))
+    return list(first.values())
 
 
 def _check(claim: Claim, passages: dict[str, Passage]) -> _Checked:
@@ -135,7 +150,7 @@ def _check(claim: Claim, passages: dict[str, Passage]) -> _Checked:
         passage = passages.get(mark)
         if passage is None:
             continue
-        if (same := _copied(claim.text, passage)) is not None:
+        if (same := copied_span(claim.text, passage)) is not None:
             copied.append(_citation(mark, passage, same))
         span = locate(claim.text, passage) or _quoted(claim.quotes, passage) or best_quote(claim.text, passage)
         if span is not None:
@@ -151,35 +166,6 @@ def _quoted(quotes: Sequence[str], passage: Passage) -> tuple[int, int] | None:
     """Return where the longest of ``quotes`` that stands in ``passage`` stands; models pair quotes and marks badly."""
     places = [place for quote in quotes[:MAX_QUOTES] if (place := locate(quote, passage))]
     return max(places, key=lambda place: place[1] - place[0], default=None)
-
-
-def _is_sentences(span: tuple[int, int], passage: Passage) -> bool:
-    """Tell whether a span is whole sentences: part of one may have lost what negates it, or that it asks."""
-    grid = split_sentences(passage.text)
-    start, end = span[0] - passage.start, span[1] - passage.start
-    bare = {last - len(words) + len(words.rstrip(" .")) for first, last in grid if (words := passage.text[first:last])}
-    return start in {first for first, _ in grid} and end in {last for _, last in grid} | bare
-
-
-def _copied(claim: str, passage: Passage) -> tuple[int, int] | None:
-    """Return where ``claim`` stands in ``passage`` as whole sentences, or as one of which only its edges differ."""
-    whole = locate(claim, passage)
-    if whole is not None and _is_sentences(whole, passage):
-        return whole
-    said = _core(claim)
-    spans = split_sentences(passage.text) if any(map(str.isalnum, said)) else []
-    for start, end in spans:
-        words = " ".join(passage.text[start:end].split())
-        opening = _OPENING.match(words)
-        if said in (_core(words), _core(words[opening.end() :] if opening else words)):
-            return passage.start + start, passage.start + end
-    return None
-
-
-def _core(sentence: str) -> str:
-    """Return a sentence's words in one line, without the marks at its end, its first letter small."""
-    core = " ".join(sentence.split()).rstrip(_CLOSING)
-    return core[:1].lower() + core[1:]
 
 
 def _citation(mark: str, passage: Passage, span: tuple[int, int]) -> Citation:
@@ -251,22 +237,29 @@ def _within(supported: Sequence[_Checked], case: Case) -> dict[int, list[Citatio
     since each holds it whole; a judged claim stays with all of its citations or not at all.
     """
     most = _most(case)
+    turns = _in_turns(supported, [step.question for step in case.plan.steps])
+    allowed, kept = _allowed([item for _, _, item in turns], most)
+    also = (citation.doc for item in kept if item.verbatim for citation in item.citations)
+    within = list(dict.fromkeys([*allowed, *also]))[:most]
+    return {id(item): [citation for citation in item.citations if citation.doc in within] for item in kept}
+
+
+def _allowed(items: Sequence[_Checked], most: int) -> tuple[dict[str, None], list[_Checked]]:
+    """Return the documents that ``items``, first come first served, may cite, and those that find room."""
     allowed: dict[str, None] = {}
     kept: list[_Checked] = []
-    for item in _in_turns(supported, [step.question for step in case.plan.steps]):
+    for item in items:
         documents = dict.fromkeys(citation.doc for citation in item.citations)
         if item.verbatim:
             documents = {} if documents.keys() & allowed.keys() else dict.fromkeys([next(iter(documents))])
         if len(allowed | documents) <= most:
             allowed |= documents
             kept.append(item)
-    also = (citation.doc for item in kept if item.verbatim for citation in item.citations)
-    within = list(dict.fromkeys([*allowed, *also]))[:most]
-    return {id(item): [citation for citation in item.citations if citation.doc in within] for item in kept}
+    return allowed, kept
 
 
-def _in_turns(items: Sequence[_Checked], parts: Sequence[str]) -> list[_Checked]:
-    """Order claims so that each part's first one comes before any part's second one.
+def _in_turns(items: Sequence[_Checked], parts: Sequence[str]) -> list[tuple[int, int, _Checked]]:
+    """Order claims so that each part's first one comes before any part's second one; with its turn and its part.
 
     A claim belongs to the part it shares most words with.
     """
@@ -278,4 +271,4 @@ def _in_turns(items: Sequence[_Checked], parts: Sequence[str]) -> list[_Checked]
         part = max(range(len(words)), key=lambda n: len(words[n] & said), default=0)
         placed.append((turns[part], part, item))
         turns[part] += 1
-    return [item for _, _, item in sorted(placed, key=lambda place: place[:2])]
+    return sorted(placed, key=lambda place: place[:2])

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graph.state import Compression, Recalled, View, Visit
+from agents.validator import Accepted
+from graph.noted import Compression
+from graph.state import Recalled, View, Visit
 from infra.engine.protocol import MODEL_ID
 from infra.llm.servers.engine import ENGINE_NAME
 from infra.text.mentions import unmentioned
@@ -65,8 +67,12 @@ def text_of(view: View) -> str:
     if not accepted:
         words = [one_line(word) for word in unmentioned(view.asked, _terms_found(view))] if view.found() else []
         return NOTHING_FOUND + (f" Nothing there mentions {', '.join(words)}." if words else "")
-    sentences = [" ".join([_own_words(claim.text), *(f"[{c.label}]" for c in claim.citations)]) for claim in accepted]
-    return "\n".join([*sentences, *(f"Not answered: {part}" for part in unanswered(view))])
+    return "\n".join([*map(sentence_of, accepted), *(f"Not answered: {part}" for part in unanswered(view))])
+
+
+def sentence_of(claim: Accepted) -> str:
+    """Return an accepted claim as a line of the answer: its words, and its marks."""
+    return " ".join([_own_words(claim.text), *(f"[{c.label}]" for c in claim.citations)])
 
 
 def unanswered(view: View) -> list[str]:
@@ -136,16 +142,17 @@ def without_sources(text: str) -> str:
 def answer_of(view: View, visits: Sequence[Visit], compressions: Sequence[Compression]) -> dict[str, Any]:
     """Return the contract's JSON object for the newest question; ``visits`` in the order of their start."""
     recalled = view.recalled or Recalled(answer="off", reason="not asked")
+    content = recalled.kept or _content(view, visits)
     return {
         "question": view.asked,
-        **(recalled.kept or _content(view, visits)),
+        **content,
         "trail": [visit.model_dump(exclude={"calls", "engine"}) for visit in visits],
         "usage": _summed(visits, "llm_calls", "prompt_tokens", "completion_tokens", "cached_tokens"),
         "faults": _faults(visits),
         "ended_by": view.ended.model_dump() if view.ended else None,
         "compression": [c.model_dump() for c in compressions],
         "cache": {"answer": recalled.answer, "reason": recalled.reason},
-        "seconds": _seconds(view, visits),
+        "seconds": _seconds(view, visits, content["answer"]),
     }
 
 
@@ -240,12 +247,19 @@ def _verdict(view: View) -> dict[str, Any] | None:
     }
 
 
-def _seconds(view: View, visits: Sequence[Visit]) -> dict[str, float]:
+def holds(view: View, text: str) -> bool:
+    """Tell whether an answer's ``text`` begins with all that was shown of it before."""
+    sentences = view.shown.sentences
+    return text.split("\n")[: len(sentences)] == sentences
+
+
+def _seconds(view: View, visits: Sequence[Visit], text: str) -> dict[str, float | None]:
     total = time.time() - view.question.asked_at
     llm = _covered((began, began + length) for v in visits for began, length in v.calls)
     retrieval = _covered((v.started, v.started + v.seconds) for v in visits if v.agent == "retrieval")
     parts = {"total": total, "llm": llm, "retrieval": retrieval, "overhead": max(0.0, total - llm - retrieval)}
-    return {name: round(value, 4) for name, value in parts.items()}
+    first = view.shown.seconds if holds(view, text) else None
+    return {**{name: round(value, 4) for name, value in parts.items()}, "first_sentence": first}
 
 
 def _covered(intervals: Iterable[tuple[float, float]]) -> float:

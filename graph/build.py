@@ -11,12 +11,14 @@ streamed as updates by default: each agent is one, in Studio as on the command l
 # pyright: reportUnknownMemberType=false
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from langchain_core.runnables import Runnable
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from graph.early import told
 from graph.nodes import Desk, agent_graph
 from graph.policy import AGENTS, Limits
 from graph.stages import RECALL, Context, Stages
@@ -47,7 +49,7 @@ def build(
     graph.add_node("compress", stages.compress)
     graph.add_node(DELIVER, stages.deliver)
     for name in AGENTS:
-        graph.add_node(name, workflow.nodes[name].runnable)
+        graph.add_node(name, told(cast("Runnable[Any, Any]", workflow.nodes[name].runnable)))
         graph.add_edge(name, "compress")
     graph.add_edge(START, "receive")
     graph.add_conditional_edges("receive", _when_whole, [RECALL, SUPERVISOR])

@@ -9,33 +9,32 @@ line for the trail.
 # pyright: reportUnknownMemberType=false
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from pydantic import BaseModel
 
 from agents.planner import Plan, plan, single
 from agents.retrieval import Searcher, retrieve
 from agents.router import route
 from agents.synthesizer import Case, draft
-from agents.validator import validate
+from agents.validator import settled, validate
 from graph.answer import text_of
+from graph.early import Early, teller
+from graph.late import LateAsker
 from graph.policy import Agent
 from graph.state import AgentOutput, Ended, Event, Question, Recalled, State, View, Visit, packed, view_of
 from infra.errors import BudgetExceeded
-from infra.llm.ask import Asker, Reply
+from infra.llm.ask import Asker
 from infra.llm.ledger import Ledger, Remark, RemarkKind, Scope
 from infra.settings import BackendName, Settings
 from tools.evidence import Finding, merge
-
-T = TypeVar("T", bound=BaseModel)
 
 
 class Desk(Protocol):
@@ -80,36 +79,12 @@ class Desk(Protocol):
         ...
 
 
-class LateAsker(Asker):
-    """Opens its model when it is first asked: an agent that needs no model meets no server."""
-
-    def __init__(
-        self,
-        opened: Callable[[], Awaitable[BaseChatModel]],
-        rules: BaseChatModel | None,
-        remark: Callable[[RemarkKind, str], None],
-    ) -> None:
-        self._opened = opened
-        self._rules = rules
-        self._remark = remark
-
-    def without_rules(self) -> Asker:
-        """Return an asker for what rules may not decide."""
-        return LateAsker(self._opened, None, self._remark)
-
-    async def ask(
-        self, messages: Sequence[BaseMessage], schema: type[T], *, task: str, max_tokens: int | None = None
-    ) -> Reply[T]:
-        """Ask as `Asker` does; what opening the model raises is raised here."""
-        asker = Asker(await self._opened(), self._rules, self._remark)
-        return await asker.ask(messages, schema, task=task, max_tokens=max_tokens)
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """One hand-off: the question's view, the task's name, and who is asked.
 
-    ``asker`` is None once a budget has ended the model's part; ``rules`` never is.
+    ``asker`` is None once a budget has ended the model's part; ``rules`` never is. ``early`` shows sentences that are
+    sure before the answer is.
     """
 
     view: View
@@ -117,6 +92,7 @@ class Job:
     asker: Asker | None
     rules: Asker
     desk: Desk
+    early: Early
 
     @property
     def answering(self) -> Asker:
@@ -167,9 +143,13 @@ async def _retrieve(job: Job) -> Done:
 async def _draft(job: Job) -> Done:
     view = job.view
     objections = [f"{r.text} ({r.reason})" for r in view.verdicts[-1].rejected] if view.verdicts else []
-    written = await draft(_case(job), job.answering, objections=objections)
+    case, round_ = _case(job), f"{view.question.id}/{len(view.drafts) + 1}"
+    written = await draft(
+        case, job.answering, objections=objections, told=lambda claims: job.early.now(settled(case, claims))
+    )
+    job.early.now(settled(case, written.claims), whole=True)
     said = " ".join(f"{c.text} [{', '.join(c.marks)}]" for c in written.claims) or "Nothing found."
-    return Done({"drafts": {f"{view.question.id}/{len(view.drafts) + 1}": packed(written)}}, said)
+    return Done({"drafts": {round_: packed(written)}, "shown": {round_: packed(job.early.shown)}}, said)
 
 
 async def _validate(job: Job) -> Done:
@@ -222,7 +202,7 @@ async def _within_budget(view: View, task: str, scope: Scope, desk: Desk) -> Don
         desk.ledger.remark(Remark(scope, kind, detail))
 
     rules = await desk.rules()
-    alone = Job(view, task, None, Asker(rules), desk)
+    alone = Job(view, task, None, Asker(rules), desk, Early(view, teller()))
     if view.ended is not None or scope.agent == "retrieval":
         return await work(alone)
     opened = partial(desk.chat, scope, view.question.backend)

@@ -24,7 +24,8 @@ from agents.notes import write_note
 from agents.router import MAX_TURN_CHARS, Turn
 from graph.answer import without_sources
 from graph.nodes import Desk, LateAsker, visit
-from graph.state import Compression, Earlier, Question, State, View, packed, view_of
+from graph.noted import Compression, Earlier
+from graph.state import Question, State, View, packed, view_of
 from graph.supervisor import SUPERVISOR
 from infra.errors import BackendError, BudgetExceeded, ConfigurationError
 from infra.llm.ledger import Remark, RemarkKind, Scope

@@ -1,12 +1,14 @@
 """The door for questions: ``python -m graph.run "question"``, the same as ``docmind ask``.
 
-Answer and sources go to stdout, progress and ledger to stderr. Exit codes: 0 answered or abstained, 2 wrong use, 1
-failed, with one line that says what to do; 130 after Ctrl-C.
+Answer and sources go to stdout, progress and ledger to stderr. On a terminal, the answer's sentences are printed as
+soon as they are sure (`graph.early`); elsewhere it comes whole, in the same words. Exit codes: 0 answered or abstained,
+2 wrong use, 1 failed, with one line that says what to do; 130 after Ctrl-C.
 """
 
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -116,15 +118,22 @@ def _both(question: str | None, questions: Path | None, out: Path | None) -> tup
 def _one(settings: Settings, docs: list[Path] | None, ask: Ask, console: Console, *, as_json: bool) -> int:
     with closing(Resources(settings)) as resources:
         roots = prepare(resources, docs, console)
-        answer, notes = asyncio.run(_answer(resources, replace(ask, roots=roots), console))
-    typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else render(answer))
+        screen = Screen(live=not as_json and sys.stdout.isatty())
+        try:
+            answer, notes = asyncio.run(_answer(resources, replace(ask, roots=roots), console, screen))
+        except BaseException:
+            screen.withdraw("the question was not answered")
+            raise
+    screen.end(json.dumps(answer, ensure_ascii=False) if as_json else render(answer))
     _ledger(console, answer, notes)
     return 0
 
 
-async def _answer(resources: Resources, ask: Ask, console: Console) -> tuple[dict[str, Any], list[str]]:
+async def _answer(
+    resources: Resources, ask: Ask, console: Console, screen: "Screen"
+) -> tuple[dict[str, Any], list[str]]:
     async with Session(resources, console, keep_threads=ask.thread is not None) as session:
-        return await session.ask(ask, show=True), session.notes
+        return await session.ask(ask, show=True, tell=screen.tell if screen.live else None), session.notes
 
 
 def _many(settings: Settings, docs: list[Path] | None, file: Path, batch: Batch, console: Console) -> int:
@@ -140,6 +149,38 @@ def _many(settings: Settings, docs: list[Path] | None, file: Path, batch: Batch,
 async def _answers(resources: Resources, batch: Batch, console: Console) -> int:
     async with Session(resources, console, keep_threads=False) as session:
         return await run_batch(session, batch)
+
+
+class Screen:
+    """Stdout: on a terminal the answer's first sentences as soon as they are sure, then the rest; else all at the end.
+
+    Args:
+        live: whether sentences are shown as they come.
+    """
+
+    def __init__(self, *, live: bool) -> None:
+        self.live = live
+        self._lines: list[str] = []
+
+    def tell(self, event: Mapping[str, Any]) -> None:
+        """Show what an event of `graph.early` says."""
+        if event["event"] == "withdrawn":
+            self.withdraw(event["reason"])
+        else:
+            self._lines.append(event["text"])
+            typer.echo(event["text"])
+
+    def withdraw(self, reason: str) -> None:
+        """Say of what was shown that it does not hold; nothing where nothing was."""
+        if self._lines:
+            typer.echo(f"\n(Withdrawn, all of the above: {reason}.)\n")
+        self._lines.clear()
+
+    def end(self, text: str) -> None:
+        """Print ``text``, which begins with what was shown, from there on."""
+        for line in self._lines:
+            text = text.removeprefix(line).removeprefix("\n")
+        typer.echo(text)
 
 
 def render(answer: dict[str, Any]) -> str:

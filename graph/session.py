@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import uuid4
 
 from langchain_core.messages import AnyMessage, HumanMessage
@@ -21,6 +21,7 @@ from rich.text import Text
 
 from graph.build import build
 from graph.desk import LiveDesk
+from graph.early import Tell
 from graph.policy import AGENTS
 from graph.stages import Context, asked
 from infra.errors import ConfigurationError, StoreError
@@ -131,8 +132,14 @@ class Session:
             raise StoreError(f"Cannot write {path.parent} ({error}); set DOCMIND_DATA_DIR.") from error
         return saver
 
-    async def ask(self, ask: Ask, *, show: bool = False) -> dict[str, Any]:
-        """Answer one question and return the contract's JSON object; ``show`` prints the stages as they run.
+    async def ask(self, ask: Ask, *, show: bool = False, tell: Tell | None = None) -> dict[str, Any]:
+        """Answer one question and return the contract's JSON object.
+
+        Args:
+            ask: the question.
+            show: whether the stages are printed as they run, until the first sentence is shown.
+            tell: given each sentence that is sure before the answer is, and told of what is withdrawn; see
+                `graph.early`. A question that fails withdraws nothing: all of it is void.
 
         Raises:
             QuestionError: the question is empty or too long.
@@ -143,8 +150,11 @@ class Session:
         answer: dict[str, Any] = {}
         try:
             with store_errors(self._threads):
-                async for update in self._updates(ask):
-                    for node, value in update.items():
+                async for mode, update in self._updates(ask):
+                    if mode == "custom" and tell is not None:
+                        tell(update)
+                        show = False
+                    for node, value in update.items() if mode == "updates" else ():
                         if node == "deliver":
                             answer = value["answer"]
                         elif show and (line := stage_line(node, value)):
@@ -156,17 +166,18 @@ class Session:
             ) from error
         return answer
 
-    def _updates(self, ask: Ask) -> AsyncIterator[dict[str, Any]]:
+    def _updates(self, ask: Ask) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         assert self._graph is not None, "enter the session first"
         config: RunnableConfig = {"configurable": {"thread_id": ask.thread or str(uuid4())}}
         text = asked([HumanMessage(ask.text)], self._resources.settings.max_question_chars)
-        return self._graph.astream(
+        updates = self._graph.astream(
             {"messages": [HumanMessage(text, id=str(uuid4()))]},
             config,
             context=Context(list(ask.roots) if ask.roots is not None else None, ask.backend, ask.cache),
-            stream_mode="updates",
+            stream_mode=["updates", "custom"],
             durability="exit" if self._keep else None,
         )
+        return cast("AsyncIterator[tuple[str, dict[str, Any]]]", updates)
 
     async def stored(self) -> None:
         """Wait, in bounded time, until the answers given so far are kept; the end of a session waits by itself."""

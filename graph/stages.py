@@ -8,10 +8,12 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_stream_writer
 from langgraph.runtime import get_runtime
 from pydantic import TypeAdapter, ValidationError
 
-from graph.answer import answer_of, shown
+from graph.answer import answer_of, holds, shown
+from graph.early import CHANGED, withdrawn
 from graph.nodes import Desk, visit
 from graph.notes import COMPRESSION, Notes
 from graph.policy import AGENTS
@@ -108,6 +110,8 @@ class Stages:
         cleared = [RemoveMessage(id=m.id) for m in messages[last + 1 :] if m.id]
         visits = sorted([*visits_of(state), *_supervisor_visits(view, self._desk)], key=lambda v: v.started)
         answer = answer_of(view, visits, compressions_of(state))
+        if not holds(view, answer["answer"]):
+            get_stream_writer()(withdrawn(view.question.id, CHANGED))
         self._desk.keep(view, answer)
         self._desk.forget(view.question.id)
         return {"messages": [*cleared, AIMessage(shown(answer))], "answer": answer}

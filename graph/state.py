@@ -8,7 +8,7 @@ nothing. What belongs to one question is keyed ``<question id>/...``; question i
 the newest question's keys, so question two never sees question one's evidence. A value is never changed under its key.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from langchain_core.messages import AnyMessage
@@ -21,10 +21,10 @@ from agents.planner import Plan, Step, single
 from agents.router import Route, Turn
 from agents.synthesizer import Draft
 from agents.validator import Verdict
+from graph.noted import Compression, Earlier, Shown
 from infra.errors import BudgetExceeded
 from infra.llm.ledger import RemarkKind
 from infra.settings import BackendName
-from tools.compress import Method
 from tools.evidence import Finding
 
 T = TypeVar("T")
@@ -112,34 +112,6 @@ class Ended(BaseModel):
         return cls(setting=refused.setting, message=str(refused))
 
 
-class Compression(BaseModel):
-    """What compression made of one stage's result, in tokens.
-
-    ``stage``: the agent, or ``history``. ``method`` as ``tools.compress.Method``, of several texts the costliest;
-    ``needed`` facts of the originals that the question needs, ``retained`` those of them that stand in the notes.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    stage: str
-    tokens_before: int
-    tokens_after: int
-    method: Method = "whole"
-    needed: int = 0
-    retained: int = 0
-    seconds: float = 0.0
-    llm_calls: int = 0
-
-
-class Earlier(BaseModel):
-    """The rolling note: what was said before the turns that are still read, and the last message that it covers."""
-
-    model_config = ConfigDict(frozen=True)
-
-    note: str = ""
-    through: str = ""
-
-
 def current(left: dict[str, T] | None, right: dict[str, T] | None) -> dict[str, T]:
     """Merge by key and keep only the newest question's entries."""
     merged = {**(left or {}), **(right or {})}
@@ -182,6 +154,8 @@ class AgentOutput(TypedDict, total=False):
     """``<question>/<step>`` -> what retrieval found (Finding)."""
     drafts: Annotated[dict[str, Json], current]
     """``<question>/<round>`` -> the synthesizer's draft (Draft)."""
+    shown: Annotated[dict[str, Json], current]
+    """``<question>/<round>`` -> what the user saw of the answer once that draft was written (Shown)."""
     verdicts: Annotated[dict[str, Json], current]
     """``<question>/<round>`` -> the validator's verdict on that draft (Verdict)."""
     trail: Annotated[dict[str, Json], current]
@@ -226,6 +200,7 @@ class View:
     verdicts: list[Verdict]
     ended: Ended | None = None
     recalled: Recalled | None = None
+    shown: Shown = field(default_factory=Shown)
 
     @property
     def asked(self) -> str:
@@ -267,6 +242,7 @@ def view_of(state: State) -> View:
         verdicts=list(_under(state.get("verdicts"), question.id, Verdict).values()),
         ended=next(iter(_under(state.get("ended"), question.id, Ended).values()), None),
         recalled=_under(state.get("recalls"), question.id, Recalled).get(""),
+        shown=next(reversed(_under(state.get("shown"), question.id, Shown).values()), Shown()),
     )
 
 

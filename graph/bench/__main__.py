@@ -18,6 +18,7 @@ from graph.bench import ingest as ingest_bench
 from graph.bench import retrieval as retrieval_bench
 from graph.bench import scale as scale_bench
 from graph.bench import tokens as tokens_bench
+from graph.bench.latency_door import latency
 from graph.bench.report import show
 from infra.errors import DocMindError
 from infra.settings import Settings, load_settings
@@ -30,6 +31,7 @@ TABLE_WIDTH = 160
 _SECONDS = ("seconds", "processor_seconds")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app.command()(latency)
 
 
 @app.command()

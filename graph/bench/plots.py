@@ -71,15 +71,18 @@ def curves(
     axes_names: tuple[str, str],
     lines: Mapping[str, Sequence[tuple[float, float]]],
     points: Mapping[str, tuple[float, float]],
+    *,
+    shares: bool = True,
 ) -> Path:
     """Draw lines and single points, both by name; return ``file``.
 
     Args:
         file: the PNG file, overwritten.
         title: what the plot shows.
-        axes_names: what runs along x and y, with units; both are shares, shown from 0 to 1.
+        axes_names: what runs along x and y, with units.
         lines: (x, y) of each line.
         points: (x, y) of each point.
+        shares: whether both axes are shares, shown from 0 to 1.
     """
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=INCHES, layout="constrained")
@@ -88,7 +91,9 @@ def curves(
             axes.plot([x for x, _ in places], [y for _, y in places], label=name)
         for number, (name, (x, y)) in enumerate(points.items(), start=len(lines)):
             axes.scatter([x], [y], label=f"{name} ({x:.3f}, {y:.4f})", color=f"C{number}", zorder=3)
-        axes.set(xlim=(0.0, 1.0), ylim=(-0.02, 1.0), xlabel=axes_names[0], ylabel=axes_names[1], title=title)
+        axes.set(xlabel=axes_names[0], ylabel=axes_names[1], title=title)
+        if shares:
+            axes.set(xlim=(0.0, 1.0), ylim=(-0.02, 1.0))
         axes.grid(visible=True, alpha=0.3)
         axes.legend(loc="upper left")
         figure.savefig(file)

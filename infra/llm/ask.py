@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from infra.errors import BackendError, BudgetExceeded
 from infra.llm.ledger import RemarkKind
 from infra.llm.parse import MAX_CHARS, Reading, accepted, readings
+from infra.llm.partial import LISTENER, Listener
 from infra.text.blocks import neutral
 from infra.text.plain import short_line
 
@@ -110,7 +111,13 @@ class Asker:
         return Asker(self._chat, None, self._remark)
 
     async def ask(
-        self, messages: Sequence[BaseMessage], schema: type[T], *, task: str, max_tokens: int | None = None
+        self,
+        messages: Sequence[BaseMessage],
+        schema: type[T],
+        *,
+        task: str,
+        max_tokens: int | None = None,
+        listener: Listener | None = None,
     ) -> Reply[T]:
         """Ask for a value of type ``schema``.
 
@@ -119,6 +126,7 @@ class Asker:
             schema: the value's type; its JSON schema goes out with ``task`` as title.
             task: name of the task (letters, digits, ``_`` and ``-``, at most 64).
             max_tokens: longest reply; None leaves it to the guard's reserve.
+            listener: hears the model's replies while they are written, not the rules'.
 
         Raises:
             UnreadableReply: neither the reply nor its repair could be read, and there are no rules, or they failed.
@@ -127,12 +135,13 @@ class Asker:
         """
         limit = {} if max_tokens is None else {"max_tokens": max_tokens}
         bound = {"response_format": response_format(schema, task), **limit}
-        first = await self._chat.bind(**bound).ainvoke(list(messages))
+        model = self._chat.bind(**bound, **({} if listener is None else {LISTENER: listener}))
+        first = await model.ainvoke(list(messages))
         outcome = self._read(first, schema)
         if isinstance(outcome, Reply):
             return outcome
         self._remark("repair", f"{task}: {outcome}")
-        second = await self._chat.bind(**bound).ainvoke([*messages, *_repair(first, outcome)])
+        second = await model.ainvoke([*messages, *_repair(first, outcome)])
         mended = self._read(second, schema)
         if isinstance(mended, Reply):
             return replace(mended, repaired=True)

@@ -26,6 +26,7 @@ from infra.llm.diagnose import failure_of
 from infra.llm.ledger import Remark, Scope
 from infra.llm.live_window import WindowShrank
 from infra.llm.parse import Json, readings
+from infra.llm.partial import LISTENER, Listener
 from infra.llm.stepdown import Form, plainer, refused_form, schema_in
 from infra.llm.tokens import Count
 from infra.llm.window import Fitted, Window, fit
@@ -33,7 +34,7 @@ from infra.settings import CallSettings
 from infra.text.plain import short_line
 
 _LIMIT_KEYS = ("max_tokens", "max_completion_tokens")
-_WAY_KEYS = ("stream", "stream_usage")
+_WAY_KEYS = ("stream", "stream_usage", LISTENER)
 # what the guard counts, or sets itself
 _COUNTED_KEYS = {*_LIMIT_KEYS, "messages", "model", "tools", "n", "stream", "stream_options", "timeout", "extra_body"}
 # what changes neither the prompt nor how much may be written, or is known to `infra.llm.tokens`
@@ -50,18 +51,22 @@ Admission = Generator[Payload | str, Count, "Request"]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One call as its caller made it; `form` is what LangChain's structured output reads from the reply."""
+    """One call as its caller made it; `form` is what LangChain's structured output reads from the reply.
+
+    `listener` hears a streamed reply while it is written.
+    """
 
     messages: Sequence[BaseMessage]
     stop: list[str] | None
     kwargs: dict[str, Any]
     form: type[BaseModel] | None = None
+    listener: Listener | None = None
 
     @classmethod
     def of(cls, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]) -> "Ask":
         """Build it from what LangChain hands over; whether the reply is streamed is not the caller's to say here."""
         kept = {key: value for key, value in kwargs.items() if key not in _WAY_KEYS}
-        return cls(messages, stop, kept, _model_in(kwargs.get("response_format")))
+        return cls(messages, stop, kept, _model_in(kwargs.get("response_format")), kwargs.get(LISTENER))
 
     @property
     def replies(self) -> int:

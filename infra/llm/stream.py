@@ -1,8 +1,9 @@
-"""A streamed reply, held back until it is whole: one that breaks is asked for again, and nothing of it is ever used.
+"""A streamed reply, held back until it is whole: one that breaks is asked for again, and nothing of it is returned.
 
 Gives `HeldReply`, which takes the pieces of one try, notes the first word, usage and the end, and gives the pieces when
 the end has come; and `awaited`, which feeds it from a server that is given its time for the first word and for each
-silence after it. A blocking caller's silences are bounded by its client (`infra.llm.bounds.timeout_of`).
+silence after it. A blocking caller's silences are bounded by its client (`infra.llm.bounds.timeout_of`). Whoever the
+caller named as listener hears the words as they come, and with each try that those of the one before are void.
 
 Only words, the figures of use and why the reply ended are kept of a piece: LangChain looks through a whole list for
 each of its numbered elements, and copies a long text for each part of it. Calls with tools are not streamed, so a tool
@@ -52,6 +53,9 @@ class HeldReply:
         self._called: defaultdict[int | None, list[str]] = defaultdict(list)  # arguments of calls, by their number
         self._deltas = 0
         self._spoken = self._finished = False
+        self._listener = request.ask.listener
+        if self._listener is not None:
+            self._listener.began()
 
     @property
     def patience(self) -> float:
@@ -81,6 +85,8 @@ class HeldReply:
             raise NotAReply(
                 f"more than {self._most:,} pieces where {self._request.fitted.reply_tokens:,} were asked for"
             )
+        if self._listener is not None and (words := self._held[-1].text):
+            self._listener.said(words)
 
     def whole(self) -> list[ChatGenerationChunk]:
         """End the stream; give its pieces, marked with what was left out of the prompt and what they hold together.

@@ -33,7 +33,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["answers", "cache", "citations", "counting", "ingest", "retrieval", "scale"])
+@pytest.mark.parametrize(
+    "name", ["answers", "cache", "citations", "counting", "ingest", "latency", "retrieval", "scale"]
+)
 def test_every_measurement_is_listed_and_explains_itself(name: str) -> None:
     assert f" {name} " in CliRunner().invoke(app, ["--help"]).output
     done = CliRunner().invoke(app, [name, "--help"])

@@ -103,6 +103,23 @@ async def test_a_run_streams_each_agents_update_and_returns_the_answer(client: L
     assert state["values"]["messages"][-1]["type"] == "ai"
 
 
+async def test_a_run_streams_the_sentences_that_are_sure_before_the_answer(client: LangGraphClient) -> None:
+    thread = await client.threads.create()
+    context = {"cache": False}
+    told: list[Any] = []
+    modes: Any = ["custom", "updates"]
+    async for part in client.runs.stream(
+        thread["thread_id"], "docmind", input=asked(QUESTION), stream_mode=modes, context=context
+    ):
+        told += [part.data] if part.event == "custom" else ["delivered"] if "deliver" in str(list(part.data)) else []
+    state: Any = await client.threads.get_state(thread["thread_id"])
+    answer = state["values"]["answer"]
+    early = told[: told.index("delivered")]
+    assert [event["event"] for event in early] == ["sentence"] * len(early) != []
+    assert [event["text"] for event in early] == answer["answer"].split("\n")[: len(early)]
+    assert answer["seconds"]["first_sentence"] > 0
+
+
 async def test_a_run_is_interrupted_before_an_agent_and_resumed(client: LangGraphClient) -> None:
     thread = await client.threads.create()
     await client.runs.wait(thread["thread_id"], "docmind", input=asked(QUESTION), interrupt_before=["synthesizer"])

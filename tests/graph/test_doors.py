@@ -79,7 +79,7 @@ def test_the_json_has_every_field_of_the_contract(world: World) -> None:
         *("retries", "dropped", "cut_tokens", "backend", "model", "events"),
     }
     assert {frozenset(entry) for entry in answer["trail"]} == {frozenset(visit)}
-    assert set(answer["seconds"]) == {"total", "llm", "retrieval", "overhead"}
+    assert set(answer["seconds"]) == {"total", "llm", "retrieval", "overhead", "first_sentence"}
     assert answer["backend"]["name"] == "engine"
     assert set(answer["cache"]) == {"answer", "reason"}
 

@@ -14,8 +14,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 
 from graph.build import build
+from graph.noted import Earlier
 from graph.notes import COMPRESSION, MAX_TURNS, Notes
-from graph.state import Earlier
 from infra.llm.ledger import Scope
 from infra.settings import SupervisorMode
 from infra.text.blocks import block, find_blocks

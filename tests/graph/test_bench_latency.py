@@ -1,0 +1,135 @@
+"""The latency of a look-up over a port: what is timed, what counts, and the last line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from graph.bench.__main__ import app, main
+from graph.bench.answers import Gold
+from graph.bench.engine_process import serving
+from graph.bench.latency import TIMES, Asked, aims, figures_of, questions, with_evidence, with_server
+from infra import resources
+from infra.errors import BackendUnavailable
+from infra.llm.ledger import Attempt, Call, Scope
+from infra.settings import Settings
+from tests.infra.cache.house import quick
+from tests.tools.words import WordEmbedder
+
+RECORDS = {
+    "20260105_1100": "Ann: The old boiler in the cellar leaks water. I will call the plumber about the boiler.",
+    "20260106_0900": "Ann: I sold the green piano to Bob.",
+    "20260107_0900": "Ann: The roses bloom early this year.",
+}
+ASKED = ("What leaks in the cellar?", "Who bought the green piano?", "When do the roses bloom?")
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    quick(monkeypatch)
+    monkeypatch.setattr(resources, "open_embedder", lambda _: WordEmbedder())
+    folder = tmp_path / "data" / "lihua_world"
+    (folder / "records").mkdir(parents=True)
+    for name, text in RECORDS.items():
+        (folder / "records" / f"{name}.txt").write_text(f"Time: {name}\n{text}\n", encoding="utf-8")
+    records = [f"{name[:11]}:{name[11:]}" for name in RECORDS]
+    asked = {
+        str(n): {"question": question, "answer": "so", "evidence": record, "type": "Single"}
+        for n, (question, record) in enumerate(zip(ASKED, records, strict=True))
+    }
+    (folder / "questions.json").write_text(json.dumps(asked), encoding="utf-8")
+    return tmp_path / "data"
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_lookups_are_timed_over_a_port_and_the_last_line_is_json(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "plots"
+    sizes = ["--size", "200", "--questions", "2", "--prefill", "5000", "--decode", "2000"]
+    done = CliRunner().invoke(app, ["latency", "--data", str(data), "--out", str(out), *sizes])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout.splitlines()[-1])
+    row = figures["sizes"]["200"]
+    assert (row["asked"], row["lookups"], row["shown_early"]) == (2, 2, 1.0)
+    assert row["routed_by_rules"] + row["routed_by_model"] == 2
+    assert 0 < row["first_character"]["p50"] < row["first_useful"]["p50"] < row["end_to_end"]["p50"]
+    assert row["prefill"]["p50"] >= row["draft_uncached_tokens"]["p50"] / 5000
+    assert "A look-up, seconds" in done.stdout
+    assert (out / "latency.png").read_bytes().startswith(PNG)
+
+
+def test_the_engine_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graph.bench.engine_process.sys.executable", "/bin/false")
+    with pytest.raises(BackendUnavailable, match="docmind engine"), serving(1, 1):
+        pass
+
+
+def test_a_folder_without_questions_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCMIND_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["bench", "latency", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+
+
+def test_only_questions_with_one_right_record_are_asked() -> None:
+    record = frozenset({"r"})
+    gold = [
+        Gold("1", "?", "", "single", record),
+        Gold("2", "?", "", "multi", record),
+        Gold("3", "?", "", "null", record),
+    ]
+    assert [g.id for g in questions(gold, 5)] == ["1"]
+
+
+def test_the_server_is_asked_by_all_agents_and_the_evidence_bounded() -> None:
+    settings = with_server(with_evidence(Settings(), 400), "http://127.0.0.1:1/v1")
+    assert (settings.backend, settings.vllm.base_url, settings.fallbacks) == ("vllm", "http://127.0.0.1:1/v1", [])
+    assert settings.retrieval != Settings().retrieval
+
+
+def asked(kind: str = "lookup", *, abstained: bool = False, sentence: float | None = 0.7) -> Asked:
+    """Return a question with one call: 0.5 s to the first token, 0.4 s for the others."""
+    call = Call(
+        scope=Scope("q", "t", "synthesizer"),
+        backend="vllm",
+        model="m",
+        prompt_tokens=600,
+        completion_tokens=50,
+        cached_tokens=200,
+        seconds=0.95,
+        attempts=(Attempt(0.9),),
+        outcome="ok",
+        counted_tokens=600,
+        first_token_seconds=0.5,
+    )
+    answer: dict[str, Any] = {"route": {"kind": kind}, "abstained": abstained, "seconds": {"retrieval": 0.1}}
+    return Asked(0.0, [call], 0.55, sentence, 1.2, answer)
+
+
+def test_the_parts_of_a_question_add_up_to_its_time() -> None:
+    times = asked().times
+    assert times["prefill"] + times["decode"] + times["retrieval"] + times["overhead"] == pytest.approx(1.2)
+    assert (times["prefill"], times["decode"]) == (0.5, pytest.approx(0.4))
+
+
+def test_what_nobody_saw_before_the_end_is_of_use_at_the_end() -> None:
+    assert (asked().times["first_useful"], asked(sentence=None).times["first_useful"]) == (0.7, 1.2)
+
+
+def test_questions_that_abstain_or_are_no_lookups_do_not_count() -> None:
+    figures = figures_of([asked(), asked("compound"), asked(abstained=True), asked(sentence=None)])
+    assert (figures["asked"], figures["lookups"], figures["routed_by_rules"]) == (4, 2, 2)
+    assert (figures["shown_early"], figures["draft_uncached_tokens"]["p50"]) == (0.5, 400)
+    assert set(TIMES) <= set(figures)
+
+
+@pytest.mark.parametrize(("size", "told"), [("200", 200), ("400", 400), ("800", None)])
+def test_the_aims_are_those_of_small_evidence(size: str, told: int | None) -> None:
+    row = {"end_to_end": {"p50": 1.5}, "first_useful": {"p50": 0.71}}
+    found = aims({size: row})
+    assert found["evidence_tokens"] == told
+    assert (found.get("end_to_end_reached"), found.get("first_useful_reached")) == (
+        (True, False) if told else (None, None)
+    )
