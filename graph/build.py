@@ -5,8 +5,8 @@ A question inside a conversation goes to the router first, which completes it, a
 The supervisor's workflow comes from the library (``graph.supervisor``); its nodes are taken over into one flat graph
 with narrow input and output types. Flat, because only nodes of the outermost graph can be interrupted before and are
 streamed as updates by default: each agent is one, in Studio as on the command line. What only reads the state is a
-coroutine as well: LangGraph runs a plain function in a thread, which costs more than the reading. ``_when_done`` is none:
-it follows a command, and there LangGraph calls the edge itself.
+coroutine as well: LangGraph runs a plain function in a thread, which costs more than the reading. ``_when_done`` is
+none: it follows a command, and there LangGraph calls the edge itself.
 """
 
 # langgraph's own overloads are partly untyped

@@ -42,8 +42,8 @@ def overhead(
     its README teaches it. "overhead" is the time in which no model call and no search was under way: a call lasts from
     its request to the last byte of its reply. "strict" takes off only the engine's own work, so that the client's
     reading of a reply that comes all at once counts too; "said" is what the answer itself says (seconds.overhead),
-    where the guard's work goes with the model; "loop cpu" is the event loop's processor time. The steps are given without
-    model calls; retrieval has its search in it. The engine runs in process with no speeds set.
+    where the guard's work goes with the model; "loop cpu" is the event loop's processor time. The steps are given
+    without model calls; retrieval has its search in it. The engine runs in process with no speeds set.
 
     Then compound questions with 3 hand-offs at once and with 1, with a search that takes 0, 50 and 200 ms more. With
     --memory 2000 (some minutes) the growth of the process. The index is kept under DOCMIND_DATA_DIR. The last line is

@@ -14,10 +14,10 @@ import resource
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import linear_regression
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
@@ -80,9 +80,7 @@ async def _asked(
 
 def growth(looks: Sequence[tuple[int, float]]) -> dict[str, Any]:
     """Return what ``looks`` (after how many questions, how many MiB) come to."""
-    slope = 0.0
-    if len(looks) > 1:
-        slope = float(np.polynomial.Polynomial.fit(*zip(*looks, strict=True), deg=1).convert().coef[1])
+    slope = linear_regression(*zip(*looks, strict=True)).slope if len(looks) > 1 else 0.0
     return {
         "questions": looks[-1][0],
         "first_mb": round(looks[0][1], 1),

@@ -6,8 +6,8 @@ asked before, and once more where the answer was kept), and the stock supervisor
 embedded engine in process with no speeds set. Of the seconds from end to end the time is taken off during which a model
 call or a search was under way (`watch`); the rest is ``overhead``. Two other ways to count stand beside it: ``strict``
 takes off only the engine's own work, so that reading a streamed reply counts, which a real server's pace hides;
-``said`` is what the answer itself says (``seconds.overhead``), which counts the guard's work with the model and all of the
-retrieval agent's with retrieval. ``loop_cpu`` is the processor time of the event loop's thread, the engine's pieces
+``said`` is what the answer itself says (``seconds.overhead``), which counts the guard's work with the model and all of
+the retrieval agent's with retrieval. ``loop_cpu`` is the processor time of the event loop's thread, the engine's pieces
 and the client's reading included; it hardly depends on what else the machine does. All in milliseconds.
 
 ``steps`` are our graph's nodes in the run without a checkpointer (``recall`` with the cache on), each time one was
@@ -41,8 +41,13 @@ from infra.resources import Resources
 from infra.settings import EngineSettings, Settings
 
 QUESTIONS = 60
-WARMING = 4
-"""Questions asked first and not counted: what is opened and built once is no question's overhead."""
+WARMING = (
+    "What was said about the weather?",
+    "Who cooked the dinner and who washed the dishes?",
+    "Which film was the best one?",
+    "When did the train leave and where did it stop?",
+)
+"""Asked first and not counted: what is opened and built once is no question's overhead."""
 
 Answers = Callable[[str], Awaitable[Mapping[str, Any]]]
 
@@ -87,7 +92,7 @@ def run(options: Options, settings: Settings, console: Console) -> dict[str, Any
         BackendError, StoreError: see `Session.ask`.
     """
     data = records_of(options.data)
-    gold = questions(read_gold(data), options.questions + WARMING)
+    gold = questions(read_gold(data), options.questions)
     home = settings.data_dir / "evaluation"
     settings = settings.model_copy(update={"data_dir": home / "tokens"})
     before = os.getloadavg()[0]
@@ -118,16 +123,16 @@ class _Bench:
             with watched(self._watch):
                 arms, stored = await self._opened(stack)
                 rows: dict[str, list[Row]] = {name: [] for name in (*arms, "ours_again")}
+                for text in WARMING:
+                    for answered in arms.values():
+                        await answered(text)
                 for number, one in enumerate(_mixed(gold)):
-                    names = [*arms][number % len(arms) :] + [*arms][: number % len(arms)]
-                    for name in names:
-                        row = await self._row(one, arms[name])
+                    first = number % len(arms)
+                    for name in [*arms][first:] + [*arms][:first]:
+                        rows[name].append(await self._row(one, arms[name]))
                         await stored()
-                        if number >= WARMING:
-                            rows[name].append(row)
                     again = await self._row(one, arms["ours_cache"])
-                    if number >= WARMING and kept(again):
-                        rows["ours_again"].append(again)
+                    rows["ours_again"] += [again] if kept(again) else []
                     self._progress.advance(bar)
         return rows
 
@@ -158,7 +163,7 @@ class _Bench:
 
 
 def _mixed(gold: Sequence[Gold]) -> list[Gold]:
-    """Return the questions with compound ones and look-ups in turn, so that both begin with some that warm up."""
+    """Return the questions, of which the compound ones come first, with both kinds in turn."""
     half = len(gold) // 2
     turns = [one for pair in zip(gold[:half], gold[half:], strict=False) for one in pair]
     return [*turns, *gold[2 * half :]]

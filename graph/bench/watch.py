@@ -110,7 +110,7 @@ class _Search:
 
 
 def _searching(opened: Original, watch: Watch) -> Callable[..., Searcher]:
-    def search(*given: Any) -> Searcher:  # noqa: ANN401 - what it takes is its own
+    def search(*given: Any) -> Searcher:
         return _Search(opened(*given), watch)
 
     return search
