@@ -4,7 +4,9 @@ A question inside a conversation goes to the router first, which completes it, a
 
 The supervisor's workflow comes from the library (``graph.supervisor``); its nodes are taken over into one flat graph
 with narrow input and output types. Flat, because only nodes of the outermost graph can be interrupted before and are
-streamed as updates by default: each agent is one, in Studio as on the command line.
+streamed as updates by default: each agent is one, in Studio as on the command line. What only reads the state is a
+coroutine as well: LangGraph runs a plain function in a thread, which costs more than the reading. ``_when_done`` is
+none: it follows a command, and there LangGraph calls the edge itself.
 """
 
 # langgraph's own overloads are partly untyped
@@ -60,13 +62,13 @@ def build(
     return graph.compile(checkpointer=checkpointer, name="docmind").with_config(recursion_limit=agents.recursion_limit)
 
 
-def _when_whole(state: State) -> Literal["recall", "supervisor"]:
+async def _when_whole(state: State) -> Literal["recall", "supervisor"]:
     """Ask the cache once, as soon as the question stands alone: at once, or when the router has completed it."""
     view = view_of(state)
     return "recall" if view.recalled is None and (view.route or not view.question.history) else "supervisor"
 
 
-def _when_kept(state: State) -> Literal["deliver", "supervisor"]:
+async def _when_kept(state: State) -> Literal["deliver", "supervisor"]:
     """Deliver a kept answer; else the work begins."""
     recalled = view_of(state).recalled
     return "deliver" if recalled and recalled.kept is not None else "supervisor"

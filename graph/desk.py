@@ -184,8 +184,8 @@ class LiveDesk:
 
     async def searcher(self) -> Searcher:
         """Return the search over the tenant's documents, opening the index at the first call."""
-        index, embedder = await asyncio.to_thread(self._resources.index)
         if self._searcher is None:
+            index, embedder = await asyncio.to_thread(self._resources.index)
             search = open_retriever(index, embedder, self.settings)
             keeper = self._resources.calls
             # a rerank server that fails leaves the order as it is: what was found then is not to be given again

@@ -29,7 +29,7 @@ from graph.state import Question, State, View, packed, view_of
 from graph.supervisor import SUPERVISOR
 from infra.errors import BackendError, BudgetExceeded, ConfigurationError
 from infra.llm.ledger import Remark, RemarkKind, Scope
-from tools.compress import NOTE_TOKENS, Method, Note, Write, compress
+from tools.compress import CAP_TOKENS, NOTE_TOKENS, Method, Note, Write, compress
 from tools.compress_choice import CONVERSATION
 
 COMPRESSION = "compression"
@@ -43,6 +43,9 @@ whole."""
 
 BYTES_PER_TOKEN = 3
 """Of a text whose tokens nobody counts; English has about four, so the estimate is high."""
+
+PLAINLY_SHORT = 0.5
+"""Share of the cap up to which an estimate is taken for a count."""
 
 _COSTLIEST: tuple[Method, ...] = ("whole", "extract", "fallback", "model")
 
@@ -134,12 +137,14 @@ class Notes:
     async def _count(self, question: Question, text: str) -> int:
         """Count ``text`` as the run's back end does, or estimate: a note is worth neither an answer nor a new server.
 
-        No server is asked for a count before an agent has asked a model.
+        No server is asked for a count before an agent has asked a model, nor of a text so short that it stays whole by
+        far: most of what is said is, and each count is a way to the server and back.
         """
-        if self._desk.ledger.calls(question.id):
+        estimated = await _estimated(text)
+        if estimated > PLAINLY_SHORT * CAP_TOKENS and self._desk.ledger.calls(question.id):
             with suppress(BackendError, ConfigurationError):
                 return await self._desk.count(text, question.backend)
-        return await _estimated(text)
+        return estimated
 
     def _enter(self, scope: Scope, made: Compression) -> None:
         """Enter a compression that left something out in the ledger."""

@@ -102,7 +102,7 @@ class Stages:
         """Make a note of what the stage said; typed results stay as they are."""
         return await self._notes.of_stage(state)
 
-    def deliver(self, state: State) -> dict[str, Any]:
+    async def deliver(self, state: State) -> dict[str, Any]:
         """End a question: the answer as message and as object, the hand-offs cleared away. Nobody is asked any more."""
         view = view_of(state)
         messages = state.get("messages", [])

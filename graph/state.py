@@ -9,6 +9,7 @@ the newest question's keys, so question two never sees question one's evidence. 
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from langchain_core.messages import AnyMessage
@@ -121,8 +122,14 @@ def current(left: dict[str, T] | None, right: dict[str, T] | None) -> dict[str, 
 
 def packed(value: object) -> Json:
     """Return a dataclass or pydantic model as plain JSON."""
-    dumped: Json = TypeAdapter(type(value)).dump_python(value, mode="json")
+    dumped: Json = _adapter(type(value)).dump_python(value, mode="json")
     return dumped
+
+
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Return what reads and writes ``kind``: to build it takes milliseconds, and each step reads the state."""
+    return TypeAdapter(kind)
 
 
 class Input(TypedDict):
@@ -271,6 +278,6 @@ def compressions_of(state: State) -> list[Compression]:
 
 def _under(entries: dict[str, Json] | None, question_id: str, kind: type[T]) -> dict[str, T]:
     """Return the question's entries by the rest of their key, in its order, as ``kind``."""
-    read = TypeAdapter(kind).validate_python
+    read = _adapter(kind).validate_python
     mine = {key: value for key, value in sorted((entries or {}).items()) if key.split("/", 1)[0] == question_id}
     return {key.removeprefix(question_id).removeprefix("/"): read(value) for key, value in mine.items()}

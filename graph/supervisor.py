@@ -4,7 +4,8 @@ The library's ``create_supervisor`` builds the supervisor (a tool-calling agent)
 hand-off-back messages. Around it stand: hand-off tools that carry a ``task``, a chat model that speaks the policy's
 decision as hand-off calls (or asks a model, in ``llm`` mode), and a ``post_model_hook`` that carries the calls out. The
 hook is needed because the library runs only one of several hand-offs in one message (upstream issue 230); it sends one
-branch per call, and answers every call exactly once, so each history that reaches a model is valid.
+branch per call, and answers every call exactly once, so each history that reaches a model is valid. It is a
+coroutine though it waits for nothing: LangGraph runs a plain function in a thread, which costs more than all it does.
 """
 
 # the library is partly untyped
@@ -146,10 +147,13 @@ class SupervisorModel(BaseChatModel):
         return _speak(envelope.decision)
 
 
-def announce(limits: Limits) -> Callable[[State], dict[str, list[AnyMessage]]]:
-    """Return the ``pre_model_hook``: the model's input is the brief, and the envelope with the policy's decision."""
+def announce(prompt: str, limits: Limits) -> Callable[[State], list[AnyMessage]]:
+    """Return what the model is given for a state: the prompt, the brief, and the envelope with the policy's decision.
 
-    def hook(state: State) -> dict[str, list[AnyMessage]]:
+    The library takes it as the agent's ``prompt``; a ``pre_model_hook`` would be one more step of the graph each time.
+    """
+
+    def given(state: State) -> list[AnyMessage]:
         view = view_of(state)
         decision = decide(view, limits)
         scope = Scope(view.question.id, view.question.thread, SUPERVISOR)
@@ -159,12 +163,12 @@ def announce(limits: Limits) -> Callable[[State], dict[str, list[AnyMessage]]]:
             "backend": view.question.backend,
             "ended": view.ended is not None,
         }
-        return {"llm_input_messages": [HumanMessage(brief(view)), SystemMessage(json.dumps(envelope))]}
+        return [SystemMessage(prompt), HumanMessage(brief(view)), SystemMessage(json.dumps(envelope))]
 
-    return hook
+    return given
 
 
-def fan_out(limits: Limits) -> Callable[[State], Command[Any]]:
+def fan_out(limits: Limits) -> Callable[[State], Awaitable[Command[Any]]]:
     """Return the ``post_model_hook``: it carries out the hand-offs of the last message, each as a branch of its own.
 
     A retrieval that names no step is spread over all steps that are ready, so a model that says "search" once still
@@ -172,7 +176,7 @@ def fan_out(limits: Limits) -> Callable[[State], Command[Any]]:
     ended the model's part of the question for all.
     """
 
-    def hook(state: State) -> Command[Any]:
+    async def hook(state: State) -> Command[Any]:
         said = cast(AIMessage, state.get("messages", [])[-1])
         forwards = [call for call in said.tool_calls if call["name"] == FORWARD]
         if forwards:
@@ -201,9 +205,8 @@ def supervise(
             list(agents),
             model=model,
             tools=[*supervisor_tools()],
-            prompt=prompt,
+            prompt=announce(prompt, limits),
             state_schema=SupervisorState,
-            pre_model_hook=announce(limits),
             post_model_hook=fan_out(limits),
             parallel_tool_calls=True,
             add_handoff_back_messages=True,

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from graph.bench import answers as answers_bench
 from graph.bench import cache as cache_bench
-from graph.bench import cache_aims, cache_replay, cache_speed, plots, tokens_arms, tokens_report
+from graph.bench import cache_aims, cache_replay, cache_speed, economy, plots, tokens_arms, tokens_report
 from graph.bench import citations as citations_bench
 from graph.bench import compress as compress_bench
 from graph.bench import counting as counting_bench
@@ -32,6 +32,8 @@ _SECONDS = ("seconds", "processor_seconds")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 app.command()(latency)
+app.command()(economy.overhead)
+app.command()(economy.load)
 
 
 @app.command()

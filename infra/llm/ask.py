@@ -11,6 +11,7 @@ every fallback is told. A model's `BudgetExceeded` and other `BackendError` pass
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from langchain_core.language_models import BaseChatModel
@@ -169,8 +170,14 @@ def response_format(schema: type[BaseModel], task: str) -> dict[str, Any]:
     """Return the ``response_format`` that asks for ``schema`` under the title ``task``."""
     if not _TASK_NAME.fullmatch(task):
         raise ValueError(f"{task!r} is no task name: letters, digits, _ and -, at most 64")
-    described = schema.model_json_schema() | {"title": task}
+    described = _described(schema) | {"title": task}
     return {"type": "json_schema", "json_schema": {"name": task, "schema": described, "strict": True}}
+
+
+@lru_cache(maxsize=64)
+def _described(schema: type[BaseModel]) -> dict[str, Any]:
+    """Return a type's JSON schema, which takes milliseconds to make; it is only read."""
+    return schema.model_json_schema()
 
 
 def _read(reply: AIMessage, schema: type[T]) -> Reply[T] | str:

@@ -30,7 +30,9 @@ def in_background(work: Callable[[], Made]) -> "Future[Made]":
 
 
 async def awaited(future: "Future[Made]") -> Made:
-    """Wait for a result that others may wait for as well, in this loop or in another."""
+    """Wait for a result that others may wait for as well, in this loop or in another; what is there comes at once."""
+    if future.done():
+        return future.result()
     loop, done = asyncio.get_running_loop(), asyncio.Event()
 
     def tell(_: "Future[Made]") -> None:
