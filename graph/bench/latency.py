@@ -30,6 +30,7 @@ from graph.bench.report import quantiles, share
 from graph.bench.tokens import DECODE, PREFILL, SEED
 from graph.bench.tokens_arms import Swap, swapped
 from graph.session import Ask, Session, prepare
+from infra.engine.tokenizer import encode
 from infra.errors import ConfigurationError
 from infra.llm.ledger import Call
 from infra.llm.partial import Elements
@@ -66,6 +67,7 @@ class Asked:
     began: float = field(default_factory=time.perf_counter)
     calls: list[Call] = field(default_factory=list[Call])
     first_character: float | None = None
+    first_claim: tuple[int, int] | None = None  # tokens of the reply up to its end; of them, of its text
     first_sentence: float | None = None
     end_to_end: float = 0.0
     answer: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -168,7 +170,7 @@ def _noted(row: Asked, event: Mapping[str, Any]) -> None:
 
 
 def _noting(row: Callable[[], Asked]) -> type[Elements[Claim]]:
-    """Return a listener that notes when the first character of a claim's text came, and listens as ever."""
+    """Return a listener that notes when the first claim's text began and what it took, and listens as ever."""
 
     class Noting(Elements[Claim]):
         def began(self) -> None:
@@ -176,10 +178,13 @@ def _noting(row: Callable[[], Asked]) -> type[Elements[Claim]]:
             super().began()
 
         def said(self, words: str) -> None:
-            if row().first_character is None:
-                self._words += words
-                row().first_character = row().now if _TEXT.search(self._words) else None
+            one, is_first = row(), not self._found
+            self._words += words if is_first else ""
+            if one.first_character is None and _TEXT.search(self._words):
+                one.first_character = one.now
             super().said(words)
+            if is_first and self._found:
+                one.first_claim = (len(encode(self._words)), len(encode(self._found[0].text)))
 
     return Noting
 
@@ -189,6 +194,7 @@ def figures_of(rows: Sequence[Asked]) -> dict[str, Any]:
     counted = [row for row in rows if row.counts]
     by_rules = [row for row in counted if not _calls(row, "router")]
     by_model = [row for row in counted if _calls(row, "router")]
+    claims = [row.first_claim for row in counted if row.first_claim]
     drafts = [call for row in counted for call in _calls(row, "synthesizer")]
     return {
         "asked": len(rows),
@@ -200,6 +206,8 @@ def figures_of(rows: Sequence[Asked]) -> dict[str, Any]:
         "draft_prompt_tokens": quantiles([call.prompt_tokens for call in drafts]),
         "draft_uncached_tokens": quantiles([call.prompt_tokens - call.cached_tokens for call in drafts]),
         "draft_reply_tokens": quantiles([call.completion_tokens for call in drafts]),
+        "first_claim_tokens": quantiles([claim[0] for claim in claims]),
+        "first_claim_schema_tokens": quantiles([claim[0] - claim[1] for claim in claims]),
         **{name: quantiles([row.times[name] for row in counted]) for name in TIMES},
         "by_rules": {name: quantiles([row.times[name] for row in by_rules]) for name in AIMS},
         "by_model": {name: quantiles([row.times[name] for row in by_model]) for name in AIMS},

@@ -55,6 +55,7 @@ def test_lookups_are_timed_over_a_port_and_the_last_line_is_json(data: Path, tmp
     assert (row["asked"], row["lookups"], row["shown_early"]) == (2, 2, 1.0)
     assert row["routed_by_rules"] + row["routed_by_model"] == 2
     assert 0 < row["first_character"]["p50"] < row["first_useful"]["p50"] < row["end_to_end"]["p50"]
+    assert 8 <= row["first_claim_schema_tokens"]["p50"] <= 16 < row["first_claim_tokens"]["p50"]
     assert row["prefill"]["p50"] >= row["draft_uncached_tokens"]["p50"] / 5000
     assert "A look-up, seconds" in done.stdout
     assert (out / "latency.png").read_bytes().startswith(PNG)
@@ -105,7 +106,7 @@ def asked(kind: str = "lookup", *, abstained: bool = False, sentence: float | No
         first_token_seconds=0.5,
     )
     answer: dict[str, Any] = {"route": {"kind": kind}, "abstained": abstained, "seconds": {"retrieval": 0.1}}
-    return Asked(0.0, [call], 0.55, sentence, 1.2, answer)
+    return Asked(0.0, [call], 0.55, (60, 49), sentence, 1.2, answer)
 
 
 def test_the_parts_of_a_question_add_up_to_its_time() -> None:
