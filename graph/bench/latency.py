@@ -40,7 +40,8 @@ from infra.settings import Settings, VllmSettings
 QUESTIONS = 24
 SIZES = (200, 400, 800, 1_600)
 """Tokens of evidence."""
-PASSAGE_TOKENS = 200
+EVIDENCE = ("max_evidence", 200)
+"""The setting of retrieval that bounds the evidence, and how many tokens one of its units is: a passage has 200."""
 AIMS = {"end_to_end": 1.5, "first_useful": 0.7}
 """Seconds, p50, with at most ``AIM_TOKENS`` of evidence."""
 AIM_TOKENS = 400
@@ -132,8 +133,9 @@ def questions(gold: Sequence[Gold], number: int) -> list[Gold]:
 
 def with_evidence(settings: Settings, tokens: int) -> Settings:
     """Return the settings under which a draft is shown about so many tokens of evidence."""
-    shown = {"max_evidence": max(1, tokens // PASSAGE_TOKENS)}
-    return settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update=shown)})
+    name, unit = EVIDENCE
+    retrieval = settings.retrieval.model_copy(update={name: max(1, tokens // unit)})
+    return settings.model_copy(update={"retrieval": retrieval})
 
 
 def with_server(settings: Settings, url: str) -> Settings:
@@ -235,8 +237,7 @@ def conditions(options: Options) -> dict[str, Any]:
         "decode_tokens_per_second": options.decode,
         "prefix_cache": True,
         "at_once": 1,
-        "evidence_setting": "DOCMIND_RETRIEVAL__MAX_EVIDENCE",
-        "passage_tokens": PASSAGE_TOKENS,
+        "evidence_setting": f"DOCMIND_RETRIEVAL__{EVIDENCE[0].upper()}",
     }
 
 
