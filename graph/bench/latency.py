@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from langchain_core.messages import BaseMessage
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -30,6 +31,7 @@ from graph.bench.report import quantiles, share
 from graph.bench.tokens import DECODE, PREFILL, SEED
 from graph.bench.tokens_arms import Swap, swapped
 from graph.session import Ask, Session, prepare
+from infra.engine.tokenizer import encode
 from infra.errors import ConfigurationError
 from infra.llm.ledger import Call
 from infra.llm.partial import Elements
@@ -39,11 +41,13 @@ from infra.settings import Settings, VllmSettings
 QUESTIONS = 24
 SIZES = (200, 400, 800, 1_600)
 """Tokens of evidence."""
-PASSAGE_TOKENS = 200
+EVIDENCE = ("max_evidence", 200)
+"""The setting of retrieval that bounds the evidence, and how many tokens one of its units is: a passage has 200."""
 AIMS = {"end_to_end": 1.5, "first_useful": 0.7}
 """Seconds, p50, with at most ``AIM_TOKENS`` of evidence."""
 AIM_TOKENS = 400
 TIMES = ("end_to_end", "first_useful", "first_character", "prefill", "decode", "retrieval", "overhead")
+TOKENS = ("evidence_tokens", "draft_uncached_tokens", "draft_reply_tokens")
 
 _TEXT = re.compile(r'"text"\s{0,8}:\s{0,8}"[^"]')
 
@@ -66,7 +70,9 @@ class Asked:
     began: float = field(default_factory=time.perf_counter)
     calls: list[Call] = field(default_factory=list[Call])
     first_character: float | None = None
+    first_claim: tuple[int, int] | None = None  # tokens of the reply up to its end; of them, of its text
     first_sentence: float | None = None
+    evidence_tokens: int = 0
     end_to_end: float = 0.0
     answer: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -116,7 +122,7 @@ def run(options: Options, settings: Settings, console: Console) -> dict[str, Any
             progress.update(bar, description=f"{size:,} tokens of evidence")
             with serving(options.prefill, options.decode) as url:
                 own = with_server(with_evidence(settings, size), url)
-                rows[str(size)] = figures_of(asyncio.run(_asked(own, roots, gold, lambda: progress.advance(bar))))
+                rows[str(size)] = figures_of(asyncio.run(_asked(own, roots, gold, lambda: progress.advance(bar))), size)
     return {"sizes": rows, "aims": aims(rows), "conditions": conditions(options)}
 
 
@@ -130,8 +136,9 @@ def questions(gold: Sequence[Gold], number: int) -> list[Gold]:
 
 def with_evidence(settings: Settings, tokens: int) -> Settings:
     """Return the settings under which a draft is shown about so many tokens of evidence."""
-    shown = {"max_evidence": max(1, tokens // PASSAGE_TOKENS)}
-    return settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update=shown)})
+    name, unit = EVIDENCE
+    retrieval = settings.retrieval.model_copy(update={name: max(1, tokens // unit)})
+    return settings.model_copy(update={"retrieval": retrieval})
 
 
 def with_server(settings: Settings, url: str) -> Settings:
@@ -148,7 +155,8 @@ async def _asked(
     rows: list[Asked] = []
     resources.ledger.listen(lambda call: rows[-1].calls.append(call))
     listening = Swap("agents.synthesizer", "Elements", lambda _: _noting(lambda: rows[-1]))
-    with swapped([listening]):
+    shown = Swap("agents.synthesizer", "case_messages", lambda messages: _counting(messages, lambda: rows[-1]))
+    with swapped([listening, shown]):
         async with Session(resources, Console(stderr=True), keep_threads=False) as session:
             for one in gold:
                 rows.append(Asked())
@@ -168,7 +176,7 @@ def _noted(row: Asked, event: Mapping[str, Any]) -> None:
 
 
 def _noting(row: Callable[[], Asked]) -> type[Elements[Claim]]:
-    """Return a listener that notes when the first character of a claim's text came, and listens as ever."""
+    """Return a listener that notes when the first claim's text began and what it took, and listens as ever."""
 
     class Noting(Elements[Claim]):
         def began(self) -> None:
@@ -176,19 +184,39 @@ def _noting(row: Callable[[], Asked]) -> type[Elements[Claim]]:
             super().began()
 
         def said(self, words: str) -> None:
-            if row().first_character is None:
-                self._words += words
-                row().first_character = row().now if _TEXT.search(self._words) else None
+            one, is_first = row(), not self._found
+            self._words += words if is_first else ""
+            if one.first_character is None and _TEXT.search(self._words):
+                one.first_character = one.now
             super().said(words)
+            if is_first and self._found:
+                one.first_claim = (len(encode(self._words)), len(encode(self._found[0].text)))
 
     return Noting
 
 
-def figures_of(rows: Sequence[Asked]) -> dict[str, Any]:
-    """Return the figures of one size: seconds as p50 and p95, over the look-ups that were answered."""
+def _counting(messages: Callable[..., list[BaseMessage]], row: Callable[[], Asked]) -> Callable[..., list[BaseMessage]]:
+    """Return what renders a draft's prompt and notes how many of the engine's tokens its sources are."""
+
+    def rendered(*case: Any) -> list[BaseMessage]:
+        prompt = messages(*case)
+        text = prompt[-1].text
+        row().evidence_tokens = len(encode(text[max(0, text.find("<source ")) : text.rfind("</source>") + 1]))
+        return prompt
+
+    return rendered
+
+
+def figures_of(rows: Sequence[Asked], size: int) -> dict[str, Any]:
+    """Return the figures of one size: seconds as p50 and p95, over the look-ups that were answered.
+
+    ``within`` are those whose evidence really is at most ``size`` tokens.
+    """
     counted = [row for row in rows if row.counts]
+    within = [row for row in counted if row.evidence_tokens <= size]
     by_rules = [row for row in counted if not _calls(row, "router")]
     by_model = [row for row in counted if _calls(row, "router")]
+    claims = [row.first_claim for row in counted if row.first_claim]
     drafts = [call for row in counted for call in _calls(row, "synthesizer")]
     return {
         "asked": len(rows),
@@ -196,14 +224,23 @@ def figures_of(rows: Sequence[Asked]) -> dict[str, Any]:
         "routed_by_rules": len(by_rules),
         "routed_by_model": len(by_model),
         "shown_early": share(sum(row.first_sentence is not None for row in counted), len(counted)),
+        "evidence_tokens": quantiles([row.evidence_tokens for row in counted]),
         "calls": quantiles([len(row.calls) for row in counted]),
         "draft_prompt_tokens": quantiles([call.prompt_tokens for call in drafts]),
         "draft_uncached_tokens": quantiles([call.prompt_tokens - call.cached_tokens for call in drafts]),
         "draft_reply_tokens": quantiles([call.completion_tokens for call in drafts]),
+        "first_claim_tokens": quantiles([claim[0] for claim in claims]),
+        "first_claim_schema_tokens": quantiles([claim[0] - claim[1] for claim in claims]),
         **{name: quantiles([row.times[name] for row in counted]) for name in TIMES},
-        "by_rules": {name: quantiles([row.times[name] for row in by_rules]) for name in AIMS},
-        "by_model": {name: quantiles([row.times[name] for row in by_model]) for name in AIMS},
+        "by_rules": _brief(by_rules),
+        "by_model": _brief(by_model),
+        "within": _brief(within),
     }
+
+
+def _brief(rows: Sequence[Asked]) -> dict[str, Any]:
+    times = {name: quantiles([row.times[name] for row in rows]) for name in (*AIMS, "first_character")}
+    return {"lookups": len(rows), **times}
 
 
 def _calls(row: Asked, agent: str) -> list[Call]:
@@ -211,13 +248,13 @@ def _calls(row: Asked, agent: str) -> list[Call]:
 
 
 def aims(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the aims in seconds, and whether the p50 of the largest evidence that they are set for reaches them."""
-    within = [size for size in map(int, rows) if size <= AIM_TOKENS]
-    if not within:
+    """Return the aims in seconds, and whether the look-ups with no more evidence than they are set for reach them."""
+    sizes = [size for size in map(int, rows) if size <= AIM_TOKENS and rows[str(size)]["within"]["lookups"]]
+    if not sizes:
         return {"evidence_tokens": None}
-    row = rows[str(max(within))]
+    row = rows[str(max(sizes))]["within"]
     reached = {f"{name}_reached": row[name]["p50"] <= seconds for name, seconds in AIMS.items()}
-    return {"evidence_tokens": max(within), **AIMS, **reached}
+    return {"evidence_tokens": max(sizes), **AIMS, **reached}
 
 
 def conditions(options: Options) -> dict[str, Any]:
@@ -227,21 +264,22 @@ def conditions(options: Options) -> dict[str, Any]:
         "decode_tokens_per_second": options.decode,
         "prefix_cache": True,
         "at_once": 1,
-        "evidence_setting": "DOCMIND_RETRIEVAL__MAX_EVIDENCE",
-        "passage_tokens": PASSAGE_TOKENS,
+        "evidence_setting": f"DOCMIND_RETRIEVAL__{EVIDENCE[0].upper()}",
     }
 
 
 def tables(figures: Mapping[str, Any], console: Console) -> None:
     """Print a row for each size: seconds, p50 / p95."""
     names = [name.replace("_", " ") for name in TIMES]
-    columns = ["evidence tokens", "look-ups", "by rules", "shown early", "uncached", "reply", *names]
+    columns = ["at most", "look-ups", "by rules", "shown early", "evidence", "uncached", "reply", *names]
     table = Table(*columns, title="A look-up, seconds: p50 / p95", title_justify="left")
     for size, row in figures["sizes"].items():
         counts = [str(row["lookups"]), str(row["routed_by_rules"]), f"{row['shown_early']:.2f}"]
-        tokens = [f"{row[name]['p50']:,.0f}" for name in ("draft_uncached_tokens", "draft_reply_tokens")]
+        tokens = [f"{row[name]['p50']:,.0f}" for name in TOKENS]
         seconds = [f"{row[name]['p50']:.2f} / {row[name]['p95']:.2f}" for name in TIMES]
         table.add_row(f"{int(size):,}", *counts, *tokens, *seconds)
+        within = [f"{row['within'][n]['p50']:.2f} / {row['within'][n]['p95']:.2f}" for n in TIMES[:3]]
+        table.add_row("  these only", str(row["within"]["lookups"]), *[""] * 5, *within)
     console.print(table)
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage
 
@@ -60,6 +60,9 @@ CLAIMS = st.one_of(
 
 
 @given(st.sampled_from(CASES), st.lists(CLAIMS, max_size=7), st.lists(st.booleans(), min_size=7, max_size=7))
+@example(CASES[1], [copied(1), copied(2), copied(1)], [True])
+@example(CASES[1], [judged(1), copied(2)], [True])
+@example(CASES[4], [copied(1), judged(1), copied(2)], [True])
 def test_the_verdict_begins_with_what_was_settled_whatever_follows(
     case: Case, claims: list[Claim], supported: list[bool]
 ) -> None:

@@ -55,6 +55,8 @@ def test_lookups_are_timed_over_a_port_and_the_last_line_is_json(data: Path, tmp
     assert (row["asked"], row["lookups"], row["shown_early"]) == (2, 2, 1.0)
     assert row["routed_by_rules"] + row["routed_by_model"] == 2
     assert 0 < row["first_character"]["p50"] < row["first_useful"]["p50"] < row["end_to_end"]["p50"]
+    assert 20 <= row["evidence_tokens"]["p50"] <= 200 == row["within"]["lookups"] * 100
+    assert 8 <= row["first_claim_schema_tokens"]["p50"] <= 16 < row["first_claim_tokens"]["p50"]
     assert row["prefill"]["p50"] >= row["draft_uncached_tokens"]["p50"] / 5000
     assert "A look-up, seconds" in done.stdout
     assert (out / "latency.png").read_bytes().startswith(PNG)
@@ -89,7 +91,7 @@ def test_the_server_is_asked_by_all_agents_and_the_evidence_bounded() -> None:
     assert settings.retrieval != Settings().retrieval
 
 
-def asked(kind: str = "lookup", *, abstained: bool = False, sentence: float | None = 0.7) -> Asked:
+def asked(kind: str = "lookup", *, abstained: bool = False, sentence: float | None = 0.7, evidence: int = 400) -> Asked:
     """Return a question with one call: 0.5 s to the first token, 0.4 s for the others."""
     call = Call(
         scope=Scope("q", "t", "synthesizer"),
@@ -105,7 +107,7 @@ def asked(kind: str = "lookup", *, abstained: bool = False, sentence: float | No
         first_token_seconds=0.5,
     )
     answer: dict[str, Any] = {"route": {"kind": kind}, "abstained": abstained, "seconds": {"retrieval": 0.1}}
-    return Asked(0.0, [call], 0.55, sentence, 1.2, answer)
+    return Asked(0.0, [call], 0.55, (60, 49), sentence, evidence, 1.2, answer)
 
 
 def test_the_parts_of_a_question_add_up_to_its_time() -> None:
@@ -119,16 +121,17 @@ def test_what_nobody_saw_before_the_end_is_of_use_at_the_end() -> None:
 
 
 def test_questions_that_abstain_or_are_no_lookups_do_not_count() -> None:
-    figures = figures_of([asked(), asked("compound"), asked(abstained=True), asked(sentence=None)])
+    figures = figures_of([asked(), asked("compound"), asked(abstained=True), asked(sentence=None, evidence=401)], 400)
     assert (figures["asked"], figures["lookups"], figures["routed_by_rules"]) == (4, 2, 2)
     assert (figures["shown_early"], figures["draft_uncached_tokens"]["p50"]) == (0.5, 400)
+    assert (figures["within"]["lookups"], figures["within"]["first_useful"]["p50"]) == (1, 0.7)
     assert set(TIMES) <= set(figures)
 
 
 @pytest.mark.parametrize(("size", "told"), [("200", 200), ("400", 400), ("800", None)])
 def test_the_aims_are_those_of_small_evidence(size: str, told: int | None) -> None:
-    row = {"end_to_end": {"p50": 1.5}, "first_useful": {"p50": 0.71}}
-    found = aims({size: row})
+    row = {"lookups": 1, "end_to_end": {"p50": 1.5}, "first_useful": {"p50": 0.71}}
+    found = aims({size: {"within": row}})
     assert found["evidence_tokens"] == told
     assert (found.get("end_to_end_reached"), found.get("first_useful_reached")) == (
         (True, False) if told else (None, None)

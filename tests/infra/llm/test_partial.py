@@ -16,6 +16,7 @@ from infra.llm.parse import readings
 from infra.llm.partial import MAX_ELEMENT_CHARS, MAX_READS, Elements
 from tests.fakes import Said
 from tests.infra.llm.bench import bench
+from tests.infra.llm.test_guard_failover import pair
 
 
 class Line(BaseModel):
@@ -136,3 +137,21 @@ async def test_a_listener_hears_a_reply_before_it_is_whole_and_a_new_try_from_th
     assert [line.text for line in reply.value.lines] == ["one", "two"]
     assert told == [["one"], ["one"], ["one", "two"]]
     assert "listener" not in b.server.chats[0]
+
+
+async def test_a_listener_hears_the_server_that_takes_over_from_the_beginning() -> None:
+    told: list[list[str]] = []
+    broken = Said('{"lines": [ {"text": "one"}, {"text": "two"} ]}', breaks_after=5)
+    servers = pair([broken] * 3, ['{"lines": [ {"text": "three"} ]}'])
+    listener = Elements("lines", Line, lambda lines: told.append([line.text for line in lines]))
+    reply = await Asker(servers.chat).ask([], Lines, task="say", listener=listener)
+    assert [line.text for line in reply.value.lines] == ["three"]
+    assert told == [["one"], ["one"], ["one"], ["three"]]
+
+
+async def test_a_listener_hears_a_server_that_is_asked_in_words_because_it_refuses_a_schema() -> None:
+    told: list[int] = []
+    b = bench([Said("response_format json_schema is not supported", status=400), '{"lines": [ {"text": "one"} ]}'])
+    listener = Elements("lines", Line, lambda lines: told.append(len(lines)))
+    await Asker(b.chat).ask([], Lines, task="say", listener=listener)
+    assert told == [1]
