@@ -1,6 +1,6 @@
 """What the five prompts share: the system text and the shape of question and evidence.
 
-The order is fixed (system, evidence, question, then the agent's task), so prompts that are built from the same evidence
+The order is fixed (rules, evidence, question, then the agent's task), so prompts that are built from the same evidence
 begin with the same tokens and a server with prefix caching reads them once. Also the forms of what models write that
 every agent reads with the same patience.
 """

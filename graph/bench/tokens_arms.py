@@ -87,12 +87,13 @@ def _as_if_supported(objection: Original) -> object:
 
 
 def _task_first(_: Original) -> object:
-    """Put the agent's task before what it is about, so that no two agents' prompts begin the same."""
+    """Put an agent's own rules and task before what they are about, so that no two agents' prompts begin the same."""
 
     def messages(template: Template, case: Case, *more: str) -> object:
         parts = [block("part", s.question, id=s.id) for s in case.plan.steps] if len(case.plan.steps) > 1 else []
         blocks = [question_block(case.question), *parts, *source_blocks(case.evidence), *more]
-        return render(Template(template.name, template.task, "", template.version), system=SYSTEM, blocks=blocks)
+        rules = "\n".join(part for part in (template.system, template.task) if part)
+        return render(Template(template.name, rules, "", template.version), system=SYSTEM, blocks=blocks)
 
     return messages
 
