@@ -176,7 +176,7 @@ async def _validate(job: Job) -> Done:
     view = job.view
     if not view.drafts:
         return Done({}, "There is no draft to check.")
-    verdict = await validate(_case(job), view.drafts[-1], job.asker)
+    verdict = await validate(_case(job), view.drafts[-1], job.asker, view.verdicts)
     checked = replace(view, verdicts=[*view.verdicts, verdict])
     return Done({"verdicts": {f"{view.question.id}/{len(view.drafts)}": packed(verdict)}}, text_of(checked))
 
