@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from infra.text.blocks import block
-from tools.evidence import Evidence
+from tools.evidence import Evidence, source_block
 
 SYSTEM = (Path(__file__).parent / "prompts" / "system.md").read_text(encoding="utf-8").strip()
 
@@ -57,4 +57,4 @@ def question_block(question: str) -> str:
 
 def source_blocks(evidence: Sequence[Evidence]) -> list[str]:
     """Return one block a passage, in the order of the labels."""
-    return [block("source", e.passage.text, id=e.label, doc=e.passage.doc, context=e.passage.header) for e in evidence]
+    return [source_block(e.passage, e.label) for e in evidence]

@@ -27,7 +27,7 @@ from agents.router import route
 from agents.synthesizer import Case, draft
 from agents.validator import validate
 from graph.answer import text_of
-from graph.policy import Agent
+from graph.policy import Agent, in_play
 from graph.state import AgentOutput, Ended, Event, Question, Recalled, State, View, Visit, packed, view_of
 from infra.errors import BudgetExceeded
 from infra.llm.ask import Asker, Reply
@@ -236,13 +236,9 @@ async def _within_budget(view: View, task: str, scope: Scope, desk: Desk) -> Don
 
 
 def _case(job: Job) -> Case:
-    """What synthesizer and validator work on: the evidence of the parts that the documents may answer.
-
-    For a part whose signal says that they do not, nothing can be claimed and nothing accepted: what was found for it
-    looks like an answer and is none. The answer then names the part as not answered.
-    """
+    """What synthesizer and validator work on: the same in one round."""
     retrieval = job.desk.settings.retrieval
-    evidence = merge([found for found in job.view.found() if found.signal.likely], retrieval.max_evidence)
+    evidence = merge(in_play(job.view, retrieval.clear_tokens), retrieval.max_evidence)
     return Case(job.view.asked, job.view.plan or single(job.view.asked), evidence, retrieval.max_documents)
 
 

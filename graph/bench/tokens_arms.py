@@ -139,6 +139,12 @@ ARMS: Sequence[Arm] = (
     _without("validation_by_code", *_JUDGED),
     _without("shared_prefix", *_JUDGED, *_LATE_SOURCES, beside="without_validation_by_code"),
     _without("brief", Swap("graph.supervisor", "brief", _all_that_was_found), beside="ours_llm", supervisor="llm"),
+    Arm(
+        f"{WITHOUT}evidence_cut",
+        "(e) ours without evidence cut",
+        settings={("retrieval", "clear_tokens"): 0},
+        beside=OURS,
+    ),
     _without("compression", Swap("graph.notes", "compress", _uncompressed)),
 )
 """What is measured, in the order of the table. A saving that has no setting is switched off by a swap."""

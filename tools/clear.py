@@ -1,0 +1,81 @@
+"""What of a finding is shown where its best passages are clear: the best, what is nearly as good, and what still fits.
+
+A finding is clear when its best passage leads those of every other document by ``LEAD`` and says ``SAID`` of the
+question's words. Passages that lie less than ``NEAR`` behind the best are then kept, and of the others as many as fit
+a number of tokens beside them, those of the best one's document first. Any other finding stays whole. What is kept
+depends on the finding alone, and narrowing it again changes nothing. Pure; it asks no model.
+
+The constants were looked for on the even questions of four sets, with the embedded engine's answers. On the odd ones
+(look-ups of chat logs, manual, essays, encyclopaedic prose) 64, 57, 57 and 83 % of the findings were narrowed, the
+median evidence fell from 1,421, 1,249, 1,360 and 1,334 tokens to 603, 759, 884 and 387, and no fewer answers cited
+what answers the question in any set. Without ``NEAR`` essays, whose passages are of one document, lose a seventh of
+the spans that answer; without ``LEAD`` chat logs lose answers where two records are alike.
+
+Tokens are those of the embedded engine's tokenizer for the whole block in which a passage is shown, the same on every
+machine and without a call. It is an estimate: Qwen's tokenizer counts .92 to 1.09 of it in nine of ten passages of chat
+logs, and 1.19 at most.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from infra.engine.tokenizer import encode
+from infra.text.terms import terms
+from tools.coverage import grid_of, header_terms
+from tools.evidence import Finding, Passage, source_block
+
+LEAD = 1.0
+"""How far the best passage's score lies above those of all other documents, at least."""
+
+SAID = 0.6
+"""Share of the question's words that stand in the best passage or its header, at least."""
+
+NEAR = 2.0
+"""How far behind the best a passage's score may lie without being left out."""
+
+_LABEL = "E10"
+
+
+def narrowed(finding: Finding, tokens: int) -> Finding:
+    """Return ``finding`` with fewer passages, in their order, where it is clear.
+
+    Args:
+        finding: what one search brought, best first.
+        tokens: up to which passages are added to those that are nearly as good as the best; 0: all stay.
+    """
+    if not tokens or not _clear(finding):
+        return finding
+    best, *_ = finding.passages
+    near = [passage for passage in finding.passages if best.score - passage.score < NEAR]
+    far = sorted((p for p in finding.passages if p not in near), key=lambda passage: passage.doc != best.doc)
+    kept = [*near, *_fitting(far, tokens - sum(map(_tokens, near)))]
+    return replace(finding, passages=[passage for passage in finding.passages if passage in kept])
+
+
+def _clear(finding: Finding) -> bool:
+    if not finding.passages:
+        return False
+    best, *rest = finding.passages
+    leads = all(best.score - passage.score >= LEAD for passage in rest if passage.doc != best.doc)
+    return leads and _said(finding.query, best) >= SAID
+
+
+def _said(question: str, passage: Passage) -> float:
+    """The share (0..1) of the question's words that stand in a passage or its header."""
+    asked = set(terms(question))
+    there = asked & (grid_of(passage.text).places.keys() | header_terms(passage.header))
+    return len(there) / len(asked) if asked else 0.0
+
+
+def _fitting(passages: Sequence[Passage], room: int) -> list[Passage]:
+    """Return those that fit ``room`` tokens, each where those before it leave room for it."""
+    kept: list[Passage] = []
+    for passage in passages:
+        if (size := _tokens(passage)) <= room:
+            kept.append(passage)
+            room -= size
+    return kept
+
+
+def _tokens(passage: Passage) -> int:
+    return len(encode(source_block(passage, _LABEL)))
