@@ -1,17 +1,16 @@
-"""What of a finding is shown where its best passages are clear: the best, what is nearly as good, and what still fits.
+"""What of a finding is shown: the best passages, what is nearly as good, and what still fits beside them.
 
 A finding is clear when its best passage leads those of every other document by ``LEAD`` and says ``SAID`` of the
-question's words. Passages that lie less than ``NEAR`` behind the best are then kept, and of the others as many as fit
-a number of tokens beside them, those of the best one's document first. Any other finding stays whole. What is kept
-depends on the finding alone, and narrowing it again changes nothing. Pure; it asks no model.
+question's words. Passages that lie less than ``NEAR`` behind the best are then kept, where it is not clear those less
+than ``FAR`` behind it; of the others as many as fit a number of tokens beside them, those of the best one's document
+first. What is kept depends on the finding alone, and narrowing it again changes nothing. Pure; it asks no model.
 
 The constants were chosen with all questions of four sets in view (chat logs, a manual, essays, encyclopaedic prose;
-the embedded engine's answers). On either half of the look-ups no fewer answers cite what answers the question: 51 to
-84 % of the findings are narrowed, and the median evidence falls from 1,415, 1,254, 1,376 and 1,338 tokens to 658,
-686, 869 and 388. A passage that answers is among it for 95.3 % of the chat logs' look-ups (96.9 % before), 94.3 % of
-the essays' (94.7) and as many of the others. With ``SAID`` .5 one half of the manual loses 2 % of its answers; with
-``NEAR`` 1.5 essays, whose passages are of few documents, lose 3 % of the spans; with ``LEAD`` 0 chat logs lose an
-answer where two records are alike.
+the embedded engine's answers; `docs/retrieval.md` has the table). On either half of the look-ups no fewer answers
+cite what answers the question. A passage that answers is among the kept for 95.3 % of the chat logs' look-ups (96.9 %
+before), 94.3 % of the essays' (94.7) and as many of the others. With ``SAID`` .5 one half of the manual loses 2 % of
+its answers; with ``NEAR`` 1.5 essays, whose passages are of few documents, lose 3 % of the spans; with ``LEAD`` 0
+chat logs lose an answer where two records are alike.
 
 Tokens are those of the embedded engine's tokenizer for the whole block in which a passage is shown, the same on every
 machine and without a call. It is an estimate: Qwen's tokenizer counts .92 to 1.09 of it in nine of ten passages of chat
@@ -33,30 +32,32 @@ SAID = 0.6
 """Share of the question's words that stand in the best passage or its header, at least."""
 
 NEAR = 2.0
-"""How far behind the best a passage's score may lie without being left out."""
+"""How far behind the best a passage's score may lie without being left out, where the finding is clear."""
+
+FAR = 4.0
+"""The same where the finding is not clear."""
 
 _LABEL = "E10"
 
 
 def narrowed(finding: Finding, tokens: int) -> Finding:
-    """Return ``finding`` with fewer passages, in their order, where it is clear.
+    """Return ``finding`` without the passages that need not be shown, the others in their order.
 
     Args:
         finding: what one search brought, best first.
-        tokens: up to which passages are added to those that are nearly as good as the best; 0: all stay.
+        tokens: up to which passages are added to those that lie near the best; 0: all stay.
     """
-    if not tokens or not _clear(finding):
+    if not tokens or not finding.passages:
         return finding
     best, *_ = finding.passages
-    near = [passage for passage in finding.passages if best.score - passage.score < NEAR]
+    bound = NEAR if _clear(finding) else FAR
+    near = [passage for passage in finding.passages if best.score - passage.score < bound]
     far = sorted((p for p in finding.passages if p not in near), key=lambda passage: passage.doc != best.doc)
     kept = [*near, *_fitting(far, tokens - sum(map(_tokens, near)))]
     return replace(finding, passages=[passage for passage in finding.passages if passage in kept])
 
 
 def _clear(finding: Finding) -> bool:
-    if not finding.passages:
-        return False
     best, *rest = finding.passages
     leads = all(best.score - passage.score >= LEAD for passage in rest if passage.doc != best.doc)
     return leads and _said(finding.query, best) >= SAID

@@ -1,4 +1,4 @@
-"""What is shown of a finding: all of it, unless its best passages are clear."""
+"""What is shown of a finding: what lies near its best passage, and what fits beside it."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.engine.tokenizer import encode
-from tools.clear import LEAD, NEAR, narrowed
+from tools.clear import FAR, LEAD, NEAR, narrowed
 from tools.evidence import Finding, Passage, Signal, source_block
 
 ASKED = "When did Ann Miller open the bakery?"
@@ -30,34 +30,41 @@ def shown(passages: Sequence[Passage], tokens: int = ROOM, query: str = ASKED) -
 
 
 BEST = passage("a1", 9.0, ANSWER)
-FAR = [passage("b1", 5.0), passage("a2", 4.0), passage("c1", 3.0)]
+WORSE = [passage("b1", 5.5), passage("a2", 5.4), passage("c1", 5.3)]
+"""Left out where the best is clear, and not where it is not."""
 
 
 def test_of_clear_passages_the_best_is_shown_and_what_fits_beside_it_its_own_document_first() -> None:
-    assert shown([BEST, *FAR]) == "a1 a2"
-    assert shown([BEST, *FAR], ROOM + SIZE) == "a1 b1 a2"
-    assert shown([BEST, *FAR], 1) == "a1"
+    assert shown([BEST, *WORSE]) == "a1 a2"
+    assert shown([BEST, *WORSE], ROOM + SIZE) == "a1 b1 a2"
+    assert shown([BEST, *WORSE], 1) == "a1"
 
 
 def test_without_a_limit_all_are_shown() -> None:
-    assert shown([BEST, *FAR], 0) == "a1 b1 a2 c1"
+    assert shown([BEST, *WORSE], 0) == "a1 b1 a2 c1"
     assert shown([]) == ""
 
 
 def test_where_another_document_is_nearly_as_good_nothing_is_clear() -> None:
-    assert shown([BEST, passage("b1", 9.0 - LEAD + 0.1), *FAR[1:]]) == "a1 b1 a2 c1"
-    assert shown([BEST, passage("a3", 9.0 - LEAD + 0.1), *FAR]) == "a1 a3"
+    assert shown([BEST, passage("b1", 9.0 - LEAD + 0.1), *WORSE[1:]]) == "a1 b1 a2 c1"
+    assert shown([BEST, passage("a3", 9.0 - LEAD + 0.1), *WORSE]) == "a1 a3"
 
 
 @pytest.mark.parametrize(("header", "expected"), [("", "a1 b1 a2 c1"), ("Ann Miller, her bakery", "a1 a2")])
 def test_where_the_best_does_not_say_what_is_asked_nothing_is_clear(header: str, expected: str) -> None:
-    assert shown([passage("a1", 9.0, "She opened it in May.", header), *FAR], ROOM + SIZE // 2) == expected
+    assert shown([passage("a1", 9.0, "She opened it in May.", header), *WORSE], ROOM + SIZE // 2) == expected
 
 
 def test_what_is_nearly_as_good_as_the_best_is_shown_though_it_does_not_fit() -> None:
     near = [passage(f"a{n}", 9.0 - NEAR + 0.1) for n in (3, 4, 5)]
-    assert shown([BEST, *near, *FAR]) == "a1 a3 a4 a5"
-    assert shown([BEST, passage("b2", 9.0 - LEAD), *FAR], 1) == "a1 b2"
+    assert shown([BEST, *near, *WORSE]) == "a1 a3 a4 a5"
+    assert shown([BEST, passage("b2", 9.0 - LEAD), *WORSE], 1) == "a1 b2"
+
+
+def test_what_lies_far_behind_the_best_is_left_out_though_nothing_is_clear() -> None:
+    alike = [passage("b1", 9.0), passage("c1", 9.0 - FAR + 0.1)]
+    assert shown([BEST, *alike, passage("d1", 9.0 - FAR), passage("a2", 1.0)], ROOM) == "a1 b1 c1"
+    assert shown([BEST, *alike, passage("d1", 9.0 - FAR), passage("a2", 1.0)], 2 * ROOM) == "a1 b1 c1 a2"
 
 
 PASSAGES = st.lists(
@@ -80,7 +87,5 @@ def test_narrowing_keeps_the_order_and_the_best_and_changes_nothing_the_second_t
     assert narrowed(once, tokens) == once
     assert once.passages == [p for p in found.passages if p in once.passages]
     assert once.passages[:1] == found.passages[:1]
-    beyond = [p for p in once.passages if found.passages[0].score - p.score >= NEAR]
-    near = [p for p in once.passages if p not in beyond]
-    if once != found and beyond:
-        assert sum(len(encode(source_block(p, "E10"))) for p in [*near, *beyond]) <= tokens
+    if once != found and any(found.passages[0].score - p.score >= FAR for p in once.passages):
+        assert sum(len(encode(source_block(p, "E10"))) for p in once.passages) <= tokens
