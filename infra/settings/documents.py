@@ -17,7 +17,7 @@ class RetrievalSettings(Section):
         default=400,
         ge=0,
         le=10_000,
-        description="evidence shown for a part of a question, beyond it only what lies near the best; 0: all that was found",
+        description="evidence shown for a part of a question; beyond that only what lies near the best; 0: all",
     )
     late_interaction: bool = Field(
         default=False, description="compare the best passages with the question token by token; a third of a second"
