@@ -34,7 +34,7 @@ SAID = 0.6
 NEAR = 2.0
 """How far behind the best a passage's score may lie without being left out, where the finding is clear."""
 
-FAR = 4.0
+FAR = 3.5
 """The same where the finding is not clear."""
 
 _LABEL = "E10"
