@@ -1,6 +1,6 @@
 """What the five prompts share: the system text and the shape of question and evidence.
 
-The order is fixed (system, evidence, question, then the agent's task), so prompts that are built from the same evidence
+The order is fixed (rules, evidence, question, then the agent's task), so prompts that are built from the same evidence
 begin with the same tokens and a server with prefix caching reads them once. Also the forms of what models write that
 every agent reads with the same patience.
 """
@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from infra.text.blocks import block
-from tools.evidence import Evidence
+from tools.evidence import Evidence, source_block
 
 SYSTEM = (Path(__file__).parent / "prompts" / "system.md").read_text(encoding="utf-8").strip()
 
@@ -57,4 +57,4 @@ def question_block(question: str) -> str:
 
 def source_blocks(evidence: Sequence[Evidence]) -> list[str]:
     """Return one block a passage, in the order of the labels."""
-    return [block("source", e.passage.text, id=e.label, doc=e.passage.doc, context=e.passage.header) for e in evidence]
+    return [source_block(e.passage, e.label) for e in evidence]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -19,6 +19,8 @@ from infra.text.blocks import block
 from tools.evidence import Evidence
 
 PROMPT = load(Path(__file__).parent / "prompts" / "synthesizer.md")
+RULES = f"{SYSTEM}\n\n{PROMPT.system}"
+"""The system text of every prompt over evidence: what an answer is like, for whoever writes or judges one."""
 MAX_CLAIMS = 12
 MAX_CLAIM_CHARS = 4_000
 """No sentence is longer, nor is a passage of 200 tokens."""
@@ -72,10 +74,14 @@ class Case:
 
 
 def case_messages(template: Template, case: Case, *more: str) -> list[BaseMessage]:
-    """Render a prompt that begins the same for every agent that works on ``case``."""
+    """Render a prompt that begins the same for every agent that works on ``case``.
+
+    Its system text is the same for all questions; of ``template`` only the task is read, which stands at the end.
+    """
     parts = [block("part", s.question, id=s.id) for s in case.plan.steps] if len(case.plan.steps) > 1 else []
     blocks = [question_block(case.question), *parts, *more]
-    return render(template, system=SYSTEM, sources=source_blocks(case.evidence), blocks=blocks)
+    task = replace(template, system="")
+    return render(task, system=RULES, sources=source_blocks(case.evidence), blocks=blocks)
 
 
 async def draft(

@@ -68,6 +68,8 @@ class Rejected(BaseModel):
 
     text: str
     reason: str
+    judged_over: tuple[str, ...] = ()
+    """Ids of the passages over which the model refused it; none where code did."""
 
 
 class Verdict(BaseModel):
@@ -88,19 +90,24 @@ class _Checked:
     verbatim: bool
 
 
-async def validate(case: Case, draft: Draft, asker: Asker | None) -> Verdict:
-    """Check every claim of ``draft`` against the evidence of ``case``; without an asker code alone decides."""
+async def validate(case: Case, draft: Draft, asker: Asker | None, before: Sequence[Verdict] = ()) -> Verdict:
+    """Check every claim of ``draft`` against the evidence of ``case``; without an asker code alone decides.
+
+    What the model refused in a verdict ``before``, over the same passages, stays refused and is not put to it again.
+    """
     passages = {e.label: e.passage for e in case.evidence}
     checked = [_check(claim, passages) for claim in draft.claims]
     open_claims = [c for c in checked if c.citations and not c.verbatim]
-    judged = await _judge(case, open_claims, asker) if open_claims and asker else {}
+    judged = _refused(open_claims, before, passages)
+    unjudged = [c for c in open_claims if id(c) not in judged]
+    judged |= await _judge(case, unjudged, asker) if unjudged and asker else {}
     objections = {id(item): _objection(item, judged) for item in checked}
     supported = [item for item in checked if objections[id(item)] is None]
     kept = _within(supported, case)
     rejected = [
-        Rejected(
-            text=item.claim.text, reason=objections[id(item)] or f"it cites a document beyond the {_most(case)} allowed"
-        )
+        Rejected(text=item.claim.text, reason=why, judged_over=_over(item, passages) if id(item) in judged else ())
+        if (why := objections[id(item)])
+        else Rejected(text=item.claim.text, reason=f"it cites a document beyond the {_most(case)} allowed")
         for item in checked
         if id(item) not in kept
     ]
@@ -136,6 +143,17 @@ def settled(case: Case, claims: Sequence[Claim]) -> list[Accepted]:
     for item in stays:
         first.setdefault(item.claim.text, Accepted(text=item.claim.text, citations=item.citations))
     return list(first.values())
+
+
+def _refused(claims: Sequence[_Checked], before: Sequence[Verdict], shown: dict[str, Passage]) -> dict[int, Judgement]:
+    """Return what the model said of the claims that it refused before."""
+    said = {(r.text, r.judged_over): r.reason for verdict in before for r in verdict.rejected if r.judged_over}
+    reasons = {id(item): said.get((item.claim.text, _over(item, shown)), "") for item in claims}
+    return {place: Judgement(claim="", supported=False, reason=why) for place, why in reasons.items() if why}
+
+
+def _over(item: _Checked, passages: dict[str, Passage]) -> tuple[str, ...]:
+    return tuple(sorted({passages[citation.label].id for citation in item.citations}))
 
 
 def _check(claim: Claim, passages: dict[str, Passage]) -> _Checked:

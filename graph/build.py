@@ -36,7 +36,8 @@ def build(
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Compile the graph over ``desk``; its live clients are opened by the first question that needs them."""
     agents = desk.settings.agents
-    limits = Limits(agents.max_parallel_calls if agents.parallel_tools else 1, agents.max_rounds)
+    at_once = agents.max_parallel_calls if agents.parallel_tools else 1
+    limits = Limits(at_once, agents.max_rounds, desk.settings.retrieval.clear_tokens)
     workflow = supervise(
         [agent_graph(name, desk) for name in AGENTS],
         SupervisorModel(mode=agents.supervisor, chat=desk.chat, ledger=desk.ledger),

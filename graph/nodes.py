@@ -28,7 +28,7 @@ from agents.validator import settled, validate
 from graph.answer import text_of
 from graph.early import Early, teller
 from graph.late import LateAsker
-from graph.policy import Agent
+from graph.policy import Agent, in_play
 from graph.state import AgentOutput, Ended, Event, Question, Recalled, State, View, Visit, packed, view_of
 from infra.errors import BudgetExceeded
 from infra.llm.ask import Asker
@@ -156,7 +156,7 @@ async def _validate(job: Job) -> Done:
     view = job.view
     if not view.drafts:
         return Done({}, "There is no draft to check.")
-    verdict = await validate(_case(job), view.drafts[-1], job.asker)
+    verdict = await validate(_case(job), view.drafts[-1], job.asker, view.verdicts)
     checked = replace(view, verdicts=[*view.verdicts, verdict])
     return Done({"verdicts": {f"{view.question.id}/{len(view.drafts)}": packed(verdict)}}, text_of(checked))
 
@@ -216,13 +216,9 @@ async def _within_budget(view: View, task: str, scope: Scope, desk: Desk) -> Don
 
 
 def _case(job: Job) -> Case:
-    """What synthesizer and validator work on: the evidence of the parts that the documents may answer.
-
-    For a part whose signal says that they do not, nothing can be claimed and nothing accepted: what was found for it
-    looks like an answer and is none. The answer then names the part as not answered.
-    """
+    """What synthesizer and validator work on: the same in one round."""
     retrieval = job.desk.settings.retrieval
-    evidence = merge([found for found in job.view.found() if found.signal.likely], retrieval.max_evidence)
+    evidence = merge(in_play(job.view, retrieval.clear_tokens), retrieval.max_evidence)
     return Case(job.view.asked, job.view.plan or single(job.view.asked), evidence, retrieval.max_documents)
 
 

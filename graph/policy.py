@@ -9,6 +9,8 @@ from typing import Literal, get_args
 
 from graph.state import View
 from infra.text.blocks import block
+from tools.clear import narrowed
+from tools.evidence import Finding
 
 Agent = Literal["router", "planner", "retrieval", "synthesizer", "validator"]
 AGENTS: tuple[Agent, ...] = get_args(Agent)
@@ -37,6 +39,7 @@ class Limits:
 
     max_parallel: int
     max_rounds: int
+    clear_tokens: int = 0
 
 
 def decide(view: View, limits: Limits) -> Decision:
@@ -58,15 +61,28 @@ def _after_retrieval(view: View, limits: Limits) -> Decision:
         return _end("retrieval")
     if not view.drafts:
         return _go("synthesizer", "round 1")
-    if not view.drafts[-1].claims:
-        return _end("synthesizer")
     if len(view.verdicts) < len(view.drafts):
+        # of nothing there is nothing to check, unless passages were left out: then all are shown in a further round
+        if not view.drafts[-1].claims and in_play(view, limits.clear_tokens) == in_play(view, 0):
+            return _end("synthesizer")
         return _go("validator", f"round {len(view.drafts)}")
     verdict = view.verdicts[-1]
     rounds = limits.max_rounds + (view.ended is not None)  # one more by rules, whose sentences need no judge
     if not verdict.accepted and len(view.drafts) < rounds:
         return _go("synthesizer", f"round {len(view.drafts) + 1}")
     return _end("validator")
+
+
+def in_play(view: View, clear_tokens: int) -> list[Finding]:
+    """Return what synthesizer and validator see in this round, a finding a part.
+
+    For a part whose signal says that the documents do not answer it, nothing can be claimed and nothing accepted: what
+    was found for it looks like an answer and is none. The answer then names the part as not answered. Where the best
+    passages are clear, the first round sees no more than those. When nothing of it was accepted, they may have been the
+    wrong ones: a further round sees all, and reads the evidence anew.
+    """
+    likely = [finding for finding in view.found() if finding.signal.likely]
+    return likely if view.verdicts else [narrowed(finding, clear_tokens) for finding in likely]
 
 
 def brief(view: View) -> str:

@@ -40,11 +40,14 @@ def rows() -> list[Row]:
         (router.PROMPT, "route", router.Completed, ", in a conversation"),
         (planner.PROMPT, "plan", planner.Plan, ""),
         (synthesizer.PROMPT, "draft", synthesizer.Draft, ""),
-        (validator.PROMPT, "judge", validator.Judgements, ""),
-        (notes.PROMPT, "note", notes.Noted, ""),
     ]
     agents = [_row(template, SYSTEM, schema, task, note) for template, task, schema, note in asked]
-    return [*agents, _row(verifier.PROMPT, verifier.SYSTEM, verifier.Same, "same", ""), _supervisor()]
+    others = [
+        _row(validator.PROMPT, synthesizer.RULES, validator.Judgements, "judge", ""),
+        _row(notes.PROMPT, SYSTEM, notes.Noted, "note", ""),
+        _row(verifier.PROMPT, verifier.SYSTEM, verifier.Same, "same", ""),
+    ]
+    return [*agents, *others, _supervisor()]
 
 
 def table() -> str:

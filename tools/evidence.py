@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from infra.text.blocks import block
+
 MAX_GAP_CHARS = 2
 """Characters between two passages that follow each other, at most: an empty line."""
 
@@ -65,6 +67,11 @@ class Evidence:
 
     label: str
     passage: Passage
+
+
+def source_block(passage: Passage, label: str) -> str:
+    """Return the block in which a model is shown ``passage``."""
+    return block("source", passage.text, id=label, doc=passage.doc, context=passage.header)
 
 
 def merge(findings: Iterable[Finding], limit: int) -> list[Evidence]:

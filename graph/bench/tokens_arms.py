@@ -87,12 +87,13 @@ def _as_if_supported(objection: Original) -> object:
 
 
 def _task_first(_: Original) -> object:
-    """Put the agent's task before what it is about, so that no two agents' prompts begin the same."""
+    """Put an agent's own rules and task before what they are about, so that no two agents' prompts begin the same."""
 
     def messages(template: Template, case: Case, *more: str) -> object:
         parts = [block("part", s.question, id=s.id) for s in case.plan.steps] if len(case.plan.steps) > 1 else []
         blocks = [question_block(case.question), *parts, *source_blocks(case.evidence), *more]
-        return render(Template(template.name, template.task, "", template.version), system=SYSTEM, blocks=blocks)
+        rules = "\n".join(part for part in (template.system, template.task) if part)
+        return render(Template(template.name, rules, "", template.version), system=SYSTEM, blocks=blocks)
 
     return messages
 
@@ -138,6 +139,12 @@ ARMS: Sequence[Arm] = (
     _without("validation_by_code", *_JUDGED),
     _without("shared_prefix", *_JUDGED, *_LATE_SOURCES, beside="without_validation_by_code"),
     _without("brief", Swap("graph.supervisor", "brief", _all_that_was_found), beside="ours_llm", supervisor="llm"),
+    Arm(
+        f"{WITHOUT}evidence_cut",
+        "(e) ours without evidence cut",
+        settings={("retrieval", "clear_tokens"): 0},
+        beside=OURS,
+    ),
     _without("compression", Swap("graph.notes", "compress", _uncompressed)),
 )
 """What is measured, in the order of the table. A saving that has no setting is switched off by a swap."""

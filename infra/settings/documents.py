@@ -13,6 +13,12 @@ class RetrievalSettings(Section):
     top_k: int = Field(default=6, ge=1, le=50, description="passages a search brings back")
     max_evidence: int = Field(default=10, ge=1, le=100, description="passages an answer may rest on, after merging")
     max_documents: int = Field(default=2, ge=1, le=20, description="documents an answer may cite; at least one a part")
+    clear_tokens: int = Field(
+        default=400,
+        ge=0,
+        le=10_000,
+        description="evidence shown for a part of a question; beyond that only what lies near the best; 0: all",
+    )
     late_interaction: bool = Field(
         default=False, description="compare the best passages with the question token by token; a third of a second"
     )

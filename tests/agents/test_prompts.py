@@ -11,7 +11,7 @@ from agents import planner, router, synthesizer, validator
 from agents.common import SYSTEM, question_block
 from agents.planner import Plan, Step, single
 from agents.router import Choice, Completed
-from agents.synthesizer import Case, Claim, Draft, draft
+from agents.synthesizer import Case, Claim, Draft, case_messages, draft
 from agents.validator import Judgements, validate
 from infra.engine.tokenizer import decode, encode
 from infra.llm.ask import response_format
@@ -52,7 +52,7 @@ async def test_over_the_same_evidence_all_is_shared_up_to_the_task_in_both_round
     common = shared(*prompts)
     last = question_block(ASKED) if len(case.plan.steps) == 1 else "Who sells bread?\n</part>"
     assert common.rstrip().endswith(last)
-    assert common.startswith(f"<|system|>{SYSTEM}<|user|><source ")
+    assert common.startswith(f"<|system|>{SYSTEM}\n\n{synthesizer.PROMPT.system}<|user|><source ")
 
 
 async def test_the_evidence_stands_in_the_order_of_its_labels_before_the_question() -> None:
@@ -60,6 +60,15 @@ async def test_the_evidence_stands_in_the_order_of_its_labels_before_the_questio
     for prompt in (drafted, judged):
         places = [prompt.index(word) for word in ('id="E1"', 'id="E2"', "<question>", 'id="q1"', 'id="q2"')]
         assert places == sorted(places)
+
+
+@pytest.mark.parametrize("template", [synthesizer.PROMPT, validator.PROMPT])
+def test_the_rules_of_an_answer_are_shared_between_questions_that_have_no_evidence_in_common(
+    template: Template,
+) -> None:
+    other = Case("Who?", single("Who?"), [evidence("Bob sells bread.", "bob.txt")])
+    common = shared(*(whole(case_messages(template, case)) for case in (CASE, other)))
+    assert common == f'<|system|>{SYSTEM}\n\n{synthesizer.PROMPT.system}<|human|><source id="E1" doc="'
 
 
 @pytest.mark.parametrize("template", [router.PROMPT, planner.PROMPT])

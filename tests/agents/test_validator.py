@@ -90,7 +90,32 @@ async def test_a_reworded_claim_is_judged_by_the_model() -> None:
     yes = {"judgements": [{"claim": "1", "supported": True, "reason": "it says so"}]}
     assert await verdict_on(claim, yes) == Verdict(accepted=[Accepted(text=claim.text, citations=[CITED])], rejected=[])
     no = {"judgements": [{"claim": "1", "supported": False, "reason": "another month"}]}
-    assert (await verdict_on(claim, no)).rejected == [Rejected(text=claim.text, reason="another month")]
+    refused = Rejected(text=claim.text, reason="another month", judged_over=("id-ann.txt",))
+    assert (await verdict_on(claim, no)).rejected == [refused]
+
+
+async def test_what_the_model_refused_over_the_same_passages_stays_refused_and_is_not_asked_again() -> None:
+    claim = Claim(text="The bakery has been open since May 2021.", marks=["E1"])
+    no = {"judgements": [{"claim": "1", "supported": False, "reason": "another month"}]}
+    first = await verdict_on(claim, no)
+    again, server = scripted()
+    assert await validate(CASE, Draft(claims=[claim]), again, [first]) == first
+    assert await validate(CASE, Draft(claims=[claim]), None, [first]) == first
+    assert server.chats == []
+
+
+@pytest.mark.parametrize("other", ["passage", "words", "not judged"])
+async def test_what_was_not_refused_over_these_passages_is_judged(other: str) -> None:
+    claim = Claim(text="The bakery has been open since May 2021.", marks=["E1"])
+    first = await verdict_on(claim, {"judgements": [{"claim": "1", "supported": other == "not judged"}]})
+    if other == "not judged":
+        first = await validate(CASE, Draft(claims=[claim]), None)
+        assert first.rejected == [Rejected(text=claim.text, reason="it was not judged")]
+    found = [evidence(doc="ben.txt")] if other == "passage" else CASE.evidence
+    said = claim.model_copy(update={"text": "The bakery is open since May 2021."}) if other == "words" else claim
+    model, server = scripted(yes())
+    assert len((await validate(replace(CASE, evidence=found), Draft(claims=[said]), model, [first])).accepted) == 1
+    assert len(server.chats) == 1
 
 
 async def test_a_judgement_in_a_small_models_forms_is_read() -> None:

@@ -3,6 +3,7 @@
 # langgraph's own overloads are partly untyped
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import json
 from collections import Counter
 from threading import Barrier
 from typing import Any
@@ -17,8 +18,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from graph.build import build
 from graph.policy import AGENTS
 from infra.errors import QuestionError
-from infra.settings import SupervisorMode
+from infra.settings import RetrievalSettings, SupervisorMode
 from infra.text.blocks import find_blocks
+from tests.fakes import ScriptedServer
 from tests.graph.desk import TEXTS, SmallDesk, SmallSearch
 
 MODES: tuple[SupervisorMode, ...] = ("policy", "llm")
@@ -150,6 +152,16 @@ async def test_from_what_was_found_for_a_part_without_an_answer_nothing_is_claim
     assert shown == {"ann.txt", "cat.txt"}
     assert [c["doc"] for c in answer["citations"]] == ["ann.txt"]
     assert "Not answered: " in answer["answer"]
+
+
+async def test_what_the_clear_passages_do_not_answer_is_answered_from_all() -> None:
+    said = "The cat of the bakery is called Whiskers."
+    server = ScriptedServer(['{"claims": []}', json.dumps({"claims": [{"text": said, "marks": ["E2"]}]})])
+    desk = SmallDesk(server=server.transports, retrieval=RetrievalSettings(clear_tokens=1))
+    answer = await ask(build(desk), LOOKUP)
+    shown = [[b.attrs["doc"] for b in find_blocks(c["messages"][-1]["content"], "source")] for c in server.chats]
+    assert shown == [["ann.txt"], ["ann.txt", "cat.txt"]]
+    assert [c["doc"] for c in answer["citations"]] == ["cat.txt"]
 
 
 async def test_a_greeting_needs_no_documents() -> None:

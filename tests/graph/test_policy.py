@@ -4,10 +4,10 @@ from agents.planner import Plan, Step
 from agents.router import Route
 from agents.synthesizer import Claim, Draft
 from agents.validator import Accepted, Rejected, Verdict
-from graph.policy import Decision, Handoff, Limits, brief, decide
+from graph.policy import Decision, Handoff, Limits, brief, decide, in_play
 from graph.state import Ended, Question, View
 from tools.citations import Citation
-from tools.evidence import Finding, Signal
+from tools.evidence import Finding, Passage, Signal
 
 LIMITS = Limits(max_parallel=3, max_rounds=2)
 QUESTION = Question(id="000001-m", thread="t", text="Who and when?", asked_at=0.0)
@@ -84,6 +84,33 @@ def test_an_empty_draft_abstains_without_a_check() -> None:
     assert (
         decide(view(route=LOOKUP, findings={"q1": FOUND}, drafts=[Draft(claims=[])]), LIMITS).forward == "synthesizer"
     )
+
+
+ANN = Passage("1", "a.txt", 0, 22, "Ann opened it, in May.", "", 9.0, "")
+CLEAR = Finding("When did Ann open it?", [ANN, Passage("2", "b.txt", 0, 4, "Bob.", "", 2.0, "")], FOUND.signal)
+CUT = Limits(max_parallel=3, max_rounds=2, clear_tokens=1)
+
+
+def test_an_empty_draft_from_the_clear_passages_alone_gets_a_round_with_all_of_them() -> None:
+    first = view(route=LOOKUP, findings={"q1": CLEAR}, drafts=[Draft(claims=[])])
+    assert [len(found.passages) for found in in_play(first, CUT.clear_tokens)] == [1]
+    assert handoffs(decide(first, CUT)) == [("validator", "round 1")]
+    nothing = Verdict(accepted=[], rejected=[])
+    checked = view(route=LOOKUP, findings={"q1": CLEAR}, drafts=[Draft(claims=[])], verdicts=[nothing])
+    assert handoffs(decide(checked, CUT)) == [("synthesizer", "round 2")]
+    assert in_play(checked, CUT.clear_tokens) == [CLEAR]
+    second = view(route=LOOKUP, findings={"q1": CLEAR}, drafts=[Draft(claims=[])] * 2, verdicts=[nothing])
+    assert decide(second, CUT).forward == "synthesizer"
+    assert decide(first, LIMITS).forward == "synthesizer"
+
+
+def test_a_draft_and_its_check_see_the_same_and_a_further_round_sees_all() -> None:
+    drafted = view(route=LOOKUP, findings={"q1": CLEAR, "q2": NOTHING}, drafts=[DRAFT])
+    before = view(route=LOOKUP, findings={"q1": CLEAR, "q2": NOTHING})
+    assert in_play(before, 1) == in_play(drafted, 1) != [CLEAR]
+    refused = view(route=LOOKUP, findings={"q1": CLEAR, "q2": NOTHING}, drafts=[DRAFT], verdicts=[REJECTED])
+    again = view(route=LOOKUP, findings={"q1": CLEAR, "q2": NOTHING}, drafts=[DRAFT] * 2, verdicts=[REJECTED])
+    assert in_play(refused, 1) == in_play(again, 1)
 
 
 def test_every_draft_is_checked() -> None:

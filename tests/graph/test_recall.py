@@ -93,8 +93,9 @@ async def test_other_documents_prompts_versions_or_settings_make_another_questio
 ) -> None:
     fresh = {"answer": "miss", "reason": "nothing similar was asked before"}
     await answers(documents, [QUESTION])
-    [other] = await answers(documents, [QUESTION], retrieval={"top_k": 3})
-    assert other["cache"] == fresh
+    for setting in ({"top_k": 3}, {"clear_tokens": 300}):
+        [other] = await answers(documents, [QUESTION], retrieval=setting)
+        assert other["cache"] == fresh
     for name, value in {
         "_prompts": lambda: "others",
         "DOCUMENTS": "another splitter",
