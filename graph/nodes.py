@@ -171,7 +171,10 @@ WORK: dict[Agent, Work] = {
 
 
 def agent_graph(name: Agent, desk: Desk) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Return the agent ``name`` as a graph of one node that writes only what it made."""
+    """Return the agent ``name`` as a graph of one node that writes only what it made.
+
+    It keeps no checkpoints of its own: the outermost graph's say all that it starts from, and each costs a way to disk.
+    """
 
     async def run(state: State) -> dict[str, Any]:
         view = view_of(state)
@@ -191,7 +194,7 @@ def agent_graph(name: Agent, desk: Desk) -> CompiledStateGraph[Any, Any, Any, An
     graph.add_node("work", run)
     graph.add_edge(START, "work")
     graph.add_edge("work", END)
-    return graph.compile(name=name)
+    return graph.compile(checkpointer=False, name=name)
 
 
 async def _within_budget(view: View, task: str, scope: Scope, desk: Desk) -> Done:

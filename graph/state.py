@@ -30,6 +30,7 @@ from tools.evidence import Finding
 
 T = TypeVar("T")
 Json = dict[str, Any]
+_adapter: Any = cache(TypeAdapter)  # built once: it takes milliseconds
 
 
 class Question(BaseModel):
@@ -122,14 +123,7 @@ def current(left: dict[str, T] | None, right: dict[str, T] | None) -> dict[str, 
 
 def packed(value: object) -> Json:
     """Return a dataclass or pydantic model as plain JSON."""
-    dumped: Json = _adapter(type(value)).dump_python(value, mode="json")
-    return dumped
-
-
-@cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    """Return what reads and writes ``kind``: to build it takes milliseconds, and each step reads the state."""
-    return TypeAdapter(kind)
+    return _adapter(type(value)).dump_python(value, mode="json")
 
 
 class Input(TypedDict):
@@ -272,8 +266,7 @@ def visits_of(state: State) -> list[Visit]:
 
 def compressions_of(state: State) -> list[Compression]:
     """Return what was compressed for the newest question, first to last."""
-    entries = sorted(state.get("compressions", {}).items())
-    return [Compression.model_validate(value) for _, value in entries]
+    return [Compression.model_validate(value) for _, value in sorted(state.get("compressions", {}).items())]
 
 
 def _under(entries: dict[str, Json] | None, question_id: str, kind: type[T]) -> dict[str, T]:

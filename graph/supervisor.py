@@ -201,7 +201,7 @@ def supervise(
     with warnings.catch_warnings():
         # the library builds on an agent that LangGraph 2.0 will drop; langgraph is pinned below it
         warnings.simplefilter("ignore", LangGraphDeprecatedSinceV10)
-        return create_supervisor(
+        workflow = create_supervisor(
             list(agents),
             model=model,
             tools=[*supervisor_tools()],
@@ -213,6 +213,9 @@ def supervise(
             output_mode="last_message",
             supervisor_name=SUPERVISOR,
         )
+    # no checkpoints of its own, as the agents (graph.nodes.agent_graph); the library passes no such wish on
+    cast(Pregel[Any, Any, Any, Any], workflow.nodes[SUPERVISOR].runnable).checkpointer = False
+    return workflow
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def load(  # noqa: PLR0913 - the command's options
     "busy" is the mean number of requests at the endpoint, as a share of the questions at once; "all at once" the share
     of time in which there were as many requests as questions. "cores" are processor seconds a second of our process and
     of the engine's: both, and whatever else runs, share the machine's. "ceiling" is how many questions a second one
-    event loop can at most serve, by the processor time it took a question.
+    core can serve by the processor time that ours took a question: Python hardly uses more than one.
 
     The index is kept under DOCMIND_DATA_DIR. Takes some minutes. The last line is JSON.
     """

@@ -193,13 +193,13 @@ def figures_of(at_once: int, ours: Worked, again: Worked) -> dict[str, Any]:
     """
     mine, theirs = _one(at_once, ours, len(ours.questions)), _one(at_once, again, len(ours.questions))
     reached = mine["questions_per_second"] / theirs["questions_per_second"] if theirs["questions_per_second"] else 0.0
-    loop = ours.ours_cpu / max(1, len(ours.questions))
+    processor = ours.ours_cpu / max(1, len(ours.questions))
     return {
         "questions": len(ours.questions),
         "calls": len(ours.sent),
         "errors": ours.errors + again.errors,
         "of_replay": round(reached, 4),
-        "ceiling_per_second": round(1 / loop, 2) if loop else 0.0,
+        "ceiling_per_second": round(1 / processor, 2) if processor else 0.0,
         "ours": mine,
         "replay": theirs,
     }

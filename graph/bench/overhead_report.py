@@ -50,12 +50,12 @@ def draw(figures: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def _questions(figures: Mapping[str, Any], kind: str) -> Table:
-    heads = [f"{column.replace('_', ' ')} {of}" for column in COLUMNS for of in ("p50", "p95")]
-    title = f"{_TITLES[kind]} ({figures['questions'][kind]}), milliseconds"
+    title = f"{_TITLES[kind]} ({figures['questions'][kind]}), milliseconds: p50 / p95"
+    heads = [column.replace("_", " ") for column in COLUMNS]
     table = Table("", "answers", *heads, title=title, title_justify="left")
     for name, found in figures["arms"].items():
         row = found[kind]
-        cells = [f"{row[column][of]:.1f}" if column in row else "" for column in COLUMNS for of in ("p50", "p95")]
+        cells = [f"{row[of]['p50']:.1f} / {row[of]['p95']:.1f}" if of in row else "" for of in COLUMNS]
         table.add_row(ARMS[name], str(row["answers"]), *cells)
     return table
 

@@ -105,8 +105,9 @@ class Budget:
             if most is not None and not retry and question.calls >= most:
                 raise CallsExceeded(most)
             self._check(scope, tokens)
-            accounts = tuple(self._accounts.setdefault(key, _Account()) for key in _keys(scope))
-            for key, account in zip(_keys(scope), accounts, strict=True):
+            keys = self._keys(scope)
+            accounts = tuple(self._accounts.setdefault(key, _Account()) for key in keys)
+            for key, account in zip(keys, accounts, strict=True):
                 self._accounts.move_to_end(key)
                 account.calls += not retry
                 account.reserved += tokens
@@ -138,6 +139,11 @@ class Budget:
             agents = [key for key in self._accounts if key[:2] == ("agent", question_id)]
             for key in [("question", question_id), *agents]:
                 self._accounts.pop(key, None)
+
+    def _keys(self, scope: Scope) -> list[_Key]:
+        """Return whose accounts a call goes on; a thread's, which nobody ever ends, only where threads are limited."""
+        limited = scope.thread_id and self._limits.thread_tokens is not None
+        return [_question(scope), _agent(scope), *([_thread(scope)] if limited else [])]
 
     def _check(self, scope: Scope, tokens: int) -> None:
         limits = self._limits
@@ -177,7 +183,3 @@ def _agent(scope: Scope) -> _Key:
 
 def _thread(scope: Scope) -> _Key:
     return ("thread", scope.thread_id)
-
-
-def _keys(scope: Scope) -> list[_Key]:
-    return [_question(scope), _agent(scope), *([_thread(scope)] if scope.thread_id else [])]

@@ -134,7 +134,8 @@ def test_every_way_of_answering_is_timed_and_the_last_line_is_json(data: Path, t
     assert (set(figures["reached"]), figures["aims"]) == (set(AIMS), AIMS)
     assert all(row["same"] == 1.0 for row in figures["parallel"]["rows"])
     assert figures["memory"]["off"]["questions"] == figures["memory"]["on"]["questions"] == 2
-    assert "langgraph-supervisor" in done.stdout
+    assert "ours, answered from the cache" in done.stdout
+    assert "Look-ups (1), milliseconds: p50 / p95" in done.stdout
     assert sorted(file.name for file in out.iterdir()) == ["overhead.png", "overhead_steps.png"]
     assert all(file.read_bytes().startswith(PNG) for file in out.iterdir())
 

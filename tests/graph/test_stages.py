@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 
+from graph import notes
 from graph.build import build
 from graph.notes import MAX_TURNS
 from graph.stages import Context, asked
@@ -92,7 +93,10 @@ async def test_the_account_of_a_finished_question_is_dropped() -> None:
     assert desk.ledger.calls(question) == []
 
 
-async def test_notes_are_counted_as_the_runs_back_end_counts_and_only_after_a_model_was_asked() -> None:
+async def test_notes_are_counted_as_the_runs_back_end_counts_and_only_after_a_model_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notes, "PLAINLY_SHORT", 0.0)
     desk = SmallDesk(server=ScriptedServer(model).transports)
     await build(desk).ainvoke({"messages": [HumanMessage(LOOKUP)]}, context=Context(backend="vllm"))
     assert set(desk.counted_for) == {"vllm"}
@@ -100,6 +104,13 @@ async def test_notes_are_counted_as_the_runs_back_end_counts_and_only_after_a_mo
     result = await build(talk).ainvoke({"messages": [HumanMessage("Hello!")]})
     assert talk.counted_for == []
     assert result["answer"]["compression"][0]["tokens_before"] > 0
+
+
+async def test_what_stays_whole_by_far_is_counted_by_estimate_and_no_server_is_asked() -> None:
+    desk = SmallDesk()
+    result = await build(desk).ainvoke({"messages": [HumanMessage(LOOKUP)]})
+    assert desk.counted_for == []
+    assert all(0 < made["tokens_before"] <= notes.CAP_TOKENS / 2 for made in result["answer"]["compression"])
 
 
 async def test_a_count_that_fails_costs_no_answer() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
 
 from graph.build import build
 from infra.errors import BackendUnavailable
@@ -90,3 +91,11 @@ async def test_the_supervising_model_reads_no_word_of_a_document_and_is_offered_
     assert [[function["name"] for function in functions] for functions in offered] == [
         [f"transfer_to_{agent}"] for agent in ("router", "planner", "retrieval", "synthesizer", "validator")
     ]
+
+
+async def test_only_the_outermost_graph_keeps_checkpoints() -> None:
+    saver = InMemorySaver()
+    await build(SmallDesk(), checkpointer=saver).ainvoke(
+        {"messages": [HumanMessage(LOOKUP)]}, {"configurable": {"thread_id": "t"}}
+    )
+    assert {kept.config.get("configurable", {})["checkpoint_ns"] for kept in saver.list(None)} == {""}

@@ -181,3 +181,11 @@ def test_used_and_reserved_stay_within_the_limit_whatever_the_order(steps: list[
                 assert refused.needed > refused.available  # noqa: PT017 - refusals are part of the walk
         spent = budget.spent("q")
         assert 0 <= spent.used_tokens + spent.reserved_tokens <= 100
+
+
+def test_questions_that_are_over_leave_nothing_behind_where_threads_are_not_limited() -> None:
+    budget = Budget(Limits(question_tokens=100))
+    for number in range(50):
+        budget.settle(budget.reserve(of(f"q{number}", thread=f"t{number}"), 10), 10)
+        budget.forget(f"q{number}")
+    assert vars(budget)["_accounts"] == {}
