@@ -41,7 +41,7 @@ from infra.settings import Settings, VllmSettings
 QUESTIONS = 24
 SIZES = (200, 400, 800, 1_600)
 """Tokens of evidence."""
-EVIDENCE = ("max_evidence", 200)
+EVIDENCE = ("clear_tokens", 1)
 """The setting of retrieval that bounds the evidence, and how many tokens one of its units is: a passage has 200."""
 AIMS = {"end_to_end": 1.5, "first_useful": 0.7}
 """Seconds, p50, with at most ``AIM_TOKENS`` of evidence."""
