@@ -1,4 +1,4 @@
-"""What the kit knows of a model, a GPU and a machine, and what a person asks for: plain values, no reading, no deciding.
+"""What the kit knows of a model, a GPU and a machine, and what a person asks for: values; nothing is read or decided.
 
 Who makes them: ``models.model(name_or_folder) -> ModelFacts``, ``gpus.gpu("RTX 4090x2") -> GpuFacts``,
 ``gpus.installed() -> GpuFacts | None``, ``machine.here() -> Machine``; ``asked`` and ``profiles`` make a `Wanted`.
@@ -14,8 +14,8 @@ GIB = 1 << 30
 LayerKind = Literal["full", "sliding", "chunked", "mla", "mamba", "linear"]
 """How a layer remembers.
 
-full: keys and values of every token; sliding: of the last ``window`` tokens; chunked: of the current chunk of ``window``
-tokens; mla: one compressed vector of every token; mamba, linear: a state of fixed size a sequence.
+full: keys and values of every token; sliding: of the last ``window`` tokens; chunked: of the current chunk of
+``window`` tokens; mla: one compressed vector of every token; mamba, linear: a state of fixed size a sequence.
 """
 
 KvDtype = Literal["auto", "fp8", "fp8_e4m3", "fp8_e5m2", "bfloat16", "float16"]
@@ -36,8 +36,8 @@ class LayerGroup:
         head_dim_k: elements of a head's key; of the whole compressed vector for mla; 0 for a state.
         head_dim_v: elements of a head's value; 0 for mla, which has none apart, and for a state.
         window: tokens that a sliding or chunked layer looks back, else None.
-        latent: for mla, how many elements of the vector are compressed (``kv_lora_rank``; the others carry the position).
-        state_bytes: for mamba and linear, bytes of the state a sequence and layer over all GPUs, in the type vLLM keeps it in.
+        latent: for mla, elements of the vector that are compressed (``kv_lora_rank``); the others carry the position.
+        state_bytes: for mamba and linear, bytes of the state a sequence and layer over all GPUs, as vLLM keeps it.
     """
 
     kind: LayerKind
@@ -69,8 +69,8 @@ class ModelFacts:
         active_bytes: bytes of the weights that one token's forward pass reads from memory.
         weights_known: ``exact`` (from the files), ``table`` (a published figure) or ``estimate`` (from the shapes).
         dtype: type that activations and an ``auto`` KV cache have: ``bfloat16``, ``float16`` or ``float32``.
-        quantization: method as the checkpoint states it (``fp8``, ``compressed-tensors``, ``awq``, ``gptq``, ``modelopt``,
-            ``mxfp4`` ...), None for plain weights.
+        quantization: method as the checkpoint states it (``fp8``, ``compressed-tensors``, ``awq``, ``gptq``,
+            ``modelopt``, ``mxfp4`` ...), None for plain weights.
         weight_bits: bits of a quantized weight, 16 or 32 for plain ones.
         kv_dtype: KV-cache type that the checkpoint asks for, None where it says nothing.
         max_context: tokens that the model's own files allow.
