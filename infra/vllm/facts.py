@@ -38,6 +38,7 @@ class LayerGroup:
         window: tokens that a sliding or chunked layer looks back, else None.
         latent: for mla, elements of the vector that are compressed (``kv_lora_rank``); the others carry the position.
         state_bytes: for mamba and linear, bytes of the state a sequence and layer over all GPUs, as vLLM keeps it.
+        checkpoints: states a sequence that are kept beside the running ones while prefixes are cached (Mamba 2: 1).
     """
 
     kind: LayerKind
@@ -48,6 +49,7 @@ class LayerGroup:
     window: int | None = None
     latent: int | None = None
     state_bytes: int = 0
+    checkpoints: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ configuration class fills it in (transformers 5), which is what vLLM then reads.
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from infra.errors import ConfigurationError
 from infra.vllm.facts import LayerGroup
 from infra.vllm.fields import MAX_LAYERS, Fields
-from infra.vllm.states import state_bytes
+from infra.vllm.states import MAMBA1_MODELS, state_bytes
 
 MLA_MODELS = frozenset(
     {
@@ -60,10 +61,7 @@ def groups(config: Fields, dtype: str) -> tuple[LayerGroup, ...]:
                 f"{config.where}: {what} is not planned for; `vllm serve` itself says what it needs"
             )
     counted = Counter(_group(config, kind, dtype) for kind in _stored(config))
-    return tuple(
-        LayerGroup(g.kind, many, g.kv_heads, g.head_dim_k, g.head_dim_v, g.window, g.latent, g.state_bytes)
-        for g, many in counted.items()
-    )
+    return tuple(replace(group, layers=many) for group, many in counted.items())
 
 
 def kinds(config: Fields) -> list[str]:
@@ -169,7 +167,8 @@ def _stored(config: Fields) -> list[str]:
 def _group(config: Fields, kind: str, dtype: str) -> LayerGroup:
     """Return one layer of this kind as a group of 1."""
     if kind in ("mamba", "linear"):
-        return LayerGroup(kind, 1, state_bytes=state_bytes(config, kind, dtype))
+        second = kind == "mamba" and config.words("model_type") not in MAMBA1_MODELS
+        return LayerGroup(kind, 1, state_bytes=state_bytes(config, kind, dtype), checkpoints=int(second))
     if latent := _latent(config):
         rope = config.size("qk_rope_head_dim", default=0)
         return LayerGroup("mla", 1, kv_heads=1, head_dim_k=latent + rope, latent=latent)

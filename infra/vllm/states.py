@@ -10,6 +10,9 @@ from infra.vllm.fields import Fields
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of an element of the types that activations and states have."""
 
+MAMBA1_MODELS = frozenset({"mamba", "falcon_mamba", "jamba"})
+"""Model types with Mamba's first form; the others have its second."""
+
 _FLOAT32_MODELS = ("nemotron_h", "nemotron_h_puzzle")
 
 
@@ -22,7 +25,7 @@ def state_bytes(config: Fields, kind: str, dtype: str) -> int:
     family = config.words("model_type")
     if kind == "linear":
         convolution, recurrent = _linear(config, family)
-    elif family in ("mamba", "falcon_mamba", "jamba"):
+    elif family in MAMBA1_MODELS:
         convolution, recurrent = _mamba1(config, family)
     else:
         convolution, recurrent = _mamba2(config)
