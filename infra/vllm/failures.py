@@ -24,7 +24,7 @@ _VALUE_CHARS = 120
 _PREFIX = re.compile(
     r"^(?:\([\w .=:-]{1,80}\) ?){0,3}(?:[A-Z]{4,8} \d\d-\d\d \d\d:\d\d:\d\d )?(?:\[[\w./-]{1,80}:\d{1,6}\] ?)?"
 )
-_ERROR = re.compile(r"^(?:[\w.]{1,80}(?:Error|Exception|Exit)\b|.{0,60}\berror: )")
+_ERROR = re.compile(r"^(?:[\w.]{1,80}(?:Error|Exception|Exit)\b|Value error, |.{0,60}\berror: )")
 _FATAL = re.compile(r"Segmentation fault|Bus error|core dumped|^Killed\b")
 
 
@@ -92,17 +92,21 @@ class FailureWatch:
         self._best: tuple[int, Known, Mapping[str, str], str] | None = None
         self._last_error = ""
 
-    def feed(self, line: str, phase: Phase) -> None:
+    def feed(self, line: str, phase: Phase) -> bool:
         """Take one line.
 
         Args:
             line: of the log.
             phase: where the start-up was.
+
+        Returns:
+            Whether it says that the engine is gone, whatever the reason.
         """
         words = said(line)
         if not words:
-            return
-        if _is_error(words):
+            return False
+        gone = any(entry.general and entry.pattern.search(words) for entry in known())
+        if not gone and (_ERROR.search(words) or _FATAL.search(words)):
             self._last_error = words
         place = len(known()) if self._best is None else self._best[0]
         for index, entry in enumerate(known()[:place]):
@@ -110,7 +114,8 @@ class FailureWatch:
                 continue
             if match := entry.pattern.search(words):
                 self._best = (index, entry, _shown(match.groupdict()), words)
-                return
+                break
+        return gone
 
     def diagnosis(self, log: str) -> Diagnosis:
         """Return what the lines showed.
@@ -133,13 +138,6 @@ class FailureWatch:
 def said(line: str) -> str:
     """Return the words of a log line, without vLLM's process, level, time and place."""
     return _PREFIX.sub("", line[:MAX_LINE_CHARS].strip(), count=1).strip()
-
-
-def _is_error(words: str) -> bool:
-    """Return whether a line names an error, and not only that there was one."""
-    if not (_ERROR.search(words) or _FATAL.search(words)):
-        return False
-    return not any(entry.general and entry.pattern.search(words) for entry in known())
 
 
 class _Values(dict[str, str]):

@@ -69,13 +69,18 @@ class Figures:
     concurrency: float | None = None
 
     def told(self, phase: Phase) -> str:
-        """Return the figures that a phase has brought, for a progress line; empty for none."""
+        """Return the figures that stand in a phase's progress line; empty for none."""
         if phase == "profile" and self.weights_gib is not None:
             return f"weights {self.weights_gib:.2f} GiB"
-        if phase in ("graphs", "server") and self.kv_tokens is not None:
-            longest = f", {self.concurrency:.2f} x {self.max_model_len:,}" if self.max_model_len else ""
-            return f"KV cache {self.kv_tokens:,} tokens{longest}"
-        return f"vLLM {self.version}" if phase == "model" and self.version else ""
+        if phase == "up":
+            return ", ".join(part for part in (f"vLLM {self.version}" if self.version else "", self._kv()) if part)
+        return self._kv() if phase == "kv_cache" else ""
+
+    def _kv(self) -> str:
+        if self.kv_tokens is None:
+            return "" if self.kv_gib is None else f"{self.kv_gib:.2f} GiB"
+        longest = f" = {self.concurrency:.2f} x {self.max_model_len:,}" if self.max_model_len else ""
+        return f"KV cache {self.kv_tokens:,} tokens{longest}"
 
 
 class Startup:
