@@ -36,7 +36,7 @@ _BEGINS: tuple[tuple[Phase, re.Pattern[str]], ...] = (
     ("kv_cache", re.compile(r"(?:Available KV cache memory|KV cache size): ")),
     (
         "profile",
-        re.compile(r"Model loading took|Loading model weights took|Warming up model|torch\.compile takes"),
+        re.compile(r"Model loading took|Loading model weights took|Warming up model|torch\.compile t(?:akes|ook)"),
     ),
     ("weights", re.compile(r"Starting to load model|Loading (?:safetensors|pt) checkpoint shards")),
     ("model", re.compile(r"vLLM API server version|Resolved architecture|Initializing an? (?:V1 )?LLM engine")),
