@@ -64,10 +64,11 @@ class ModelFacts:
         hidden: width of the residual stream.
         heads: query heads of an attention layer, 0 without attention.
         vocab: rows of the embedding.
-        intermediate: width of the widest feed-forward step that one token passes, in elements.
+        intermediate: width of the feed-forward step that one token passes, of its experts together if there are any.
         params: weights in all.
         active_params: weights that one token's forward pass reads; fewer than ``params`` for a mixture of experts.
         weight_bytes: size of the weights as the checkpoint stores them.
+        padding_bytes: what vLLM's kernels take more for them, because they round widths up (MXFP4).
         active_bytes: bytes of the weights that one token's forward pass reads from memory.
         weights_known: ``exact`` (from the files), ``table`` (a published figure) or ``estimate`` (from the shapes).
         dtype: type that activations and an ``auto`` KV cache have: ``bfloat16``, ``float16`` or ``float32``.
@@ -94,6 +95,7 @@ class ModelFacts:
     params: int
     active_params: int
     weight_bytes: int
+    padding_bytes: int
     active_bytes: int
     weights_known: Literal["exact", "table", "estimate"]
     dtype: str
