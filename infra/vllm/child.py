@@ -102,6 +102,7 @@ class Child:
                 start_new_session=True,
             )
         except OSError as error:
+            log.close()
             raise ConfigurationError(f"{command[0]} cannot be started: {error.strerror}") from error
         self.pid = self._process.pid
         self._log = log
