@@ -64,7 +64,7 @@ class ServeSettings(Section):
     kv_offloading_size: float | None = Field(
         default=None, ge=0, le=65_536, description="GiB of main memory for the KV cache, over all ranks"
     )
-    enforce_eager: bool = Field(default=False, description="no CUDA graphs: less memory, slower")
+    enforce_eager: bool | None = Field(default=None, description="no CUDA graphs: less memory, slower")
     attention_backend: str = Field(
         default="", pattern=r"^[A-Z0-9_]*$", description="such as FLASHINFER; not set: as the KV cache needs it"
     )

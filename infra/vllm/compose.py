@@ -169,7 +169,7 @@ def _sizes(subject: Subject) -> list[Given]:
 def _parallel(subject: Subject) -> list[Given]:
     wanted = subject.wanted
     both = (("--tensor-parallel-size", wanted.tensor_parallel), ("--pipeline-parallel-size", wanted.pipeline_parallel))
-    flags = [Given("--enforce-eager", "--enforce-eager")] if wanted.eager or subject.serve.enforce_eager else []
+    flags = [Given("--enforce-eager", "--enforce-eager")] if wanted.eager else []
     return [_given(name, size) for name, size in both if size > 1] + flags
 
 

@@ -20,7 +20,7 @@ _SAME = (
 )
 """Names of one quantization method: ``override_quantization_method`` of each in vLLM's quantization layers."""
 
-_STORED = frozenset().union(*_SAME) | {"compressed-tensors", "quark", "moe_wna16"}
+_STORED = frozenset[str]().union(*_SAME) | {"compressed-tensors", "quark", "moe_wna16"}
 """Methods that only a checkpoint can bring; the others quantize plain weights while they are loaded."""
 
 _FP8_CHECKPOINTS = frozenset({"fp8", "fbgemm_fp8", "quark"})
