@@ -6,13 +6,21 @@ This is the one place where late imports are allowed: LangGraph alone takes a se
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from infra.errors import DocMindError
 from infra.text.plain import lines
 
-_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+class _PassOn(TyperCommand):
+    """A command that reads none of its words: all of them, a ``--`` among them, are the subcommand's."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own copy of click's Context
+        ctx.args = list(args)
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ def open_doors(main: typer.Typer, name: str, doors: Mapping[str, Door]) -> None:
 
 
 def _open(main: typer.Typer, shown: str, name: str, door: Door) -> None:
-    @main.command(name, help=door.help, add_help_option=False, context_settings=_PASS_ON)
+    @main.command(name, cls=_PassOn, help=door.help, add_help_option=False)
     def call(context: typer.Context) -> None:
         try:
             import_module(door.module).app(args=context.args, prog_name=shown)

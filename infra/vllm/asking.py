@@ -1,7 +1,7 @@
 """The installed vLLM is asked: its own parser judges command lines, in a process of its own that is ended in time.
 
-Gives `verdicts`. The process (`infra.vllm.options_read`) loads vLLM's Python, which takes seconds, but no weights; it sees
-no GPU, opens no connection, and gets no key.
+Gives `verdicts`. The process (`infra.vllm.options_read`) loads vLLM's Python, which takes seconds, but no weights; it
+sees no GPU, opens no connection, and gets no key.
 """
 
 import json
@@ -40,7 +40,9 @@ def verdicts(
             command, input=asked, capture_output=True, text=True, timeout=seconds, env=_environment(), check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ConfigurationError(f"vLLM of {python} did not judge its arguments in {seconds:g} s; --no-ask skips it") from error
+        raise ConfigurationError(
+            f"vLLM of {python} did not judge its arguments in {seconds:g} s; --no-ask skips it"
+        ) from error
     except OSError as error:
         raise ConfigurationError(f"{python} cannot be run ({error.strerror}); see DOCMIND_SERVE__PYTHON") from error
     return _read(python, done.stdout[:MAX_REPLY_CHARS], done.stderr, len(lines))

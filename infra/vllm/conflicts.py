@@ -61,13 +61,13 @@ def _kv_cache(subject: Subject, composed: Composed) -> Iterator[str]:
 def _backend(subject: Subject, composed: Composed) -> Iterator[str]:
     """FP8 KV by backend and capability: ``validate_configuration`` of vLLM's attention backends."""
     kv, gpu = composed.value("--kv-cache-dtype") or "auto", subject.gpu
-    backend = composed.value("--attention-backend") or composed.environment.get("VLLM_ATTENTION_BACKEND", "")
+    backend = _backend_of(composed)
     if gpu is None or kv not in FP8_KV or not backend:
         return
     flash = backend in _NO_FP8_KV and (gpu.capability < _HOPPER or kv == "fp8_e5m2" or gpu.capability >= (10, 0))
     if flash or (backend == "TRITON_ATTN" and gpu.capability < _FP8_TRITON):
         yield (
-            f"--attention-backend {backend}: it reads no {kv} KV cache on {gpu.name} (capability"
+            f"attention backend {backend}: it reads no {kv} KV cache on {gpu.name} (capability"
             f" {_dotted(gpu.capability)}); FLASHINFER does"
         )
 
@@ -136,6 +136,7 @@ def _parallel(subject: Subject, composed: Composed) -> Iterator[str]:
         return
     if model.heads % tensor:
         yield f"--tensor-parallel-size {tensor}: it does not divide the {model.heads} attention heads of {model.name}"
+        return
     uneven = sorted(
         {g.kv_heads for g in model.groups if g.kv_heads > 1 and g.kv_heads % tensor and tensor % g.kv_heads}
     )
@@ -182,8 +183,12 @@ def _slow(subject: Subject, composed: Composed) -> Iterator[str]:
         yield (
             f"{subject.wanted.model}: {gpu.name} computes no FP8; vLLM keeps the weights in FP8 and computes in 16 bits"
         )
-    if composed.value("--kv-cache-dtype") in FP8_KV and composed.value("--attention-backend") == "FLASHINFER":
-        yield "--attention-backend FLASHINFER: the package flashinfer-python has to be installed beside vLLM"
+    if _backend_of(composed) == "FLASHINFER":
+        yield "attention backend FLASHINFER: the package flashinfer-python has to be installed beside vLLM"
+
+
+def _backend_of(composed: Composed) -> str:
+    return composed.value("--attention-backend") or composed.environment.get("VLLM_ATTENTION_BACKEND", "")
 
 
 def _loopback(host: str) -> bool:
