@@ -1,8 +1,9 @@
 """Which vLLM there is, and what can be done where no GPU is usable: a plan for the CPU, or to stop.
 
-Gives `find_vllm` (the Python that has vLLM, its version, whether it is a build for CPUs) and `without_gpu`, the choice
-in words. Nothing is started here but ``python -c`` to ask for a version. The embedded engine is named last and never
-taken: it answers by rules, and whoever wants a language model must know that it is none.
+Gives `find_vllm` (the Python that has vLLM, its version, whether it is a build for CPUs), `without_gpu`, the choice in
+words, and `cpu_words`, what vLLM's build for CPUs is told beside the usual. Nothing is started here but ``python -c``,
+to ask for a version. The embedded engine is named last and never taken: it answers by rules, and whoever wants a
+language model must know that it is none.
 """
 
 import json
@@ -18,8 +19,14 @@ from pathlib import Path
 from infra.errors import ConfigurationError
 from infra.settings import ServeSettings
 from infra.text.plain import short_line
+from infra.vllm.facts import GIB, ModelFacts, Wanted
+from infra.vllm.layouts import token_bytes
 
 ASK_SECONDS = 30.0
+CPU_CONTEXT = 8_192
+"""Tokens of a request on a CPU, where the longest is wanted."""
+_KV_BYTES = "--kv-cache-memory-bytes"
+_LEAST_BYTES, _UNKNOWN_BYTES = GIB // 16, 4 * GIB
 _ASK = """
 import importlib.metadata as m, json
 names = {d.metadata["Name"].lower() for d in m.distributions() if (d.metadata["Name"] or "").lower().startswith("vllm")}
@@ -95,3 +102,23 @@ def without_gpu(vllm: Vllm | None, model: str, context: int | None, port: int) -
         "  3. a server on another machine: DOCMIND_VLLM__BASE_URL",
         "  4. no language model: DOCMIND_BACKEND=engine answers by rules, with quotes only",
     )
+
+
+def cpu_words(wanted: Wanted, model: ModelFacts | None, ram_free_bytes: int, given: Sequence[str]) -> tuple[str, ...]:
+    """Return the words that give the KV cache its size on a CPU, where a part of the GPU's memory means nothing.
+
+    It is what the wanted context takes (for one request where nobody says for how many), a sixteenth more for whole
+    blocks, and a third of the free main memory at most.
+
+    Args:
+        wanted: what a person asks for; where the longest context is, it is `CPU_CONTEXT`.
+        model: facts, None where nothing is known of it.
+        ram_free_bytes: main memory that is free.
+        given: words that a person gave; a size among them wins.
+    """
+    if any(word.replace("_", "-").startswith(_KV_BYTES) for word in given):
+        return ()
+    tokens = (wanted.context or CPU_CONTEXT) * (wanted.sequences or 1)
+    needed = token_bytes(model, wanted.kv_cache_dtype) * tokens * 17 // 16 if model else _UNKNOWN_BYTES
+    context = () if wanted.context else ("--max-model-len", str(CPU_CONTEXT))
+    return (_KV_BYTES, str(max(_LEAST_BYTES, min(needed, ram_free_bytes // 3))), *context)
