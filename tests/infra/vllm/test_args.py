@@ -1,0 +1,326 @@
+"""One command from settings, a wish and facts: as words, as a shell line, as files; and the door that prints it."""
+
+import itertools
+import json
+import shlex
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from graph.cli import main as docmind
+from infra.errors import ConfigurationError
+from infra.settings import load_settings
+from infra.vllm import command as commands
+from infra.vllm.args import app, write
+from infra.vllm.asking import verdicts
+from infra.vllm.choice import Vllm
+from infra.vllm.command import Added, Refused, command_for
+from infra.vllm.compose import Composed
+from infra.vllm.facts import Wanted
+from infra.vllm.models import known, model
+from infra.vllm.options import options_for, versions
+from infra.vllm.parsers import parsers_for
+from infra.vllm.profiles import PROFILES
+from infra.vllm.words import read_words
+from tests.infra.vllm.serving import QWEN, command
+
+AWQ = "Qwen/Qwen2.5-7B-Instruct-AWQ"
+PARSER = '#!/bin/sh\nexec "{python}" -c \'{code}\' "$@"\n'
+
+
+@pytest.fixture(autouse=True)
+def _nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commands, "find_vllm", lambda serve: None)
+
+
+def fake_python(folder: Path, code: str) -> Path:
+    """A program that stands in for a Python with vLLM: it runs ``code`` whatever it is asked."""
+    path = folder / "python"
+    path.write_text(PARSER.format(python=sys.executable, code=code), encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def as_words(composed: Composed, folder: Path) -> list[str]:
+    """The words that vLLM makes of a ``--config`` file (`FlexibleArgumentParser.load_config_file`)."""
+    file = folder / "vllm.yaml"
+    file.write_text(composed.config_yaml(), encoding="utf-8")
+    words: list[str] = []
+    for key, value in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+        if isinstance(value, bool):
+            words.append(f"--{key}" if value else f"--no-{key}")
+        else:
+            words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+    return words
+
+
+def test_the_card_s_own_server() -> None:
+    composed = command(context=131_072, sequences=2)
+    assert composed.line == (
+        f"vllm serve {QWEN} --host 127.0.0.1 --port 8000 --max-model-len 131072 --kv-cache-dtype fp8"
+        " --gpu-memory-utilization 0.92 --max-num-seqs 2 --enable-auto-tool-choice --tool-call-parser hermes"
+        " --enable-prefix-caching --enable-prompt-tokens-details"
+    )
+    assert composed.environment == {
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+    }
+
+
+@pytest.mark.parametrize("version", versions())
+def test_for_every_version_each_option_and_variable_is_one_of_its_own(version: str) -> None:
+    options = options_for(version)
+    context = 8_192 if options.options["--max-model-len"].value == "size" else None
+    for on, name in itertools.product(("RTX 3060x2", "H200x2", None), (QWEN, "openai/gpt-oss-20b", AWQ)):
+        composed = command(on=on, version=version, model=name, context=context, tensor_parallel=2, eager=True)
+        assert read_words(composed.words[2:], options) == composed.given
+        assert {each for each in composed.environment if each.startswith("VLLM_")} <= options.environment
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_makes_a_command(profile: str, tmp_path: Path) -> None:
+    command_line = command(**PROFILES[profile].sets)
+    assert shlex.split(command_line.line) == ["vllm", *command_line.words]
+    assert as_words(command_line, tmp_path) == ["--model", QWEN, *command_line.words[2:]]
+
+
+def test_a_person_s_own_options_win_over_settings_and_the_wish() -> None:
+    composed = command(
+        "--max_num_seqs 9 --no-enable-prefix-caching --compilation-config.mode 3",
+        sequences=2,
+        serve={"extra_args": "--max-num-seqs 5 --seed 7"},
+    )
+    assert composed.value("--max-num-seqs") == "9"
+    assert composed.value("--seed") == "7"
+    assert composed.value("--compilation-config") == "3"
+    assert not composed.on("--enable-prefix-caching")
+    assert [word for word in composed.words if word.endswith("max-num-seqs")] == ["--max-num-seqs"]
+
+
+def test_the_config_file_says_the_same(tmp_path: Path) -> None:
+    composed = command("--no-async-scheduling --api-key a b --chat-template 'a: \"b\" # c' --seed=-1 --revision 007")
+    assert as_words(composed, tmp_path) == [
+        word
+        for each in composed.given
+        for word in (("--model", QWEN, *each.words) if each.key == "--host" else (each.name, *each.values))
+    ]
+
+
+def test_a_key_is_in_the_environment_and_in_no_word() -> None:
+    composed = command(key="s3cret")
+    assert composed.environment["VLLM_API_KEY"] == "s3cret"
+    assert "s3cret" not in composed.line + composed.config_yaml()
+    assert "VLLM_API_KEY=s3cret\n" in composed.env_file()
+
+
+def test_flashinfer_is_asked_for_where_nothing_else_reads_the_cache() -> None:
+    assert command(on="RTX 3060").value("--attention-backend") == "FLASHINFER"
+    assert command(on="RTX 3060", version="0.10.2").environment["VLLM_ATTENTION_BACKEND"] == "FLASHINFER"
+    assert command(on="RTX 3060", kv_cache_dtype="auto").value("--attention-backend") == ""
+    assert command(on="RTX 4090").value("--attention-backend") == ""
+    assert command(serve={"attention_backend": "TRITON_ATTN"}).value("--attention-backend") == "TRITON_ATTN"
+
+
+def test_off_loading_names_its_backend_and_is_refused_where_there_is_none() -> None:
+    composed = command(offload_gib=12.5)
+    assert (composed.value("--kv-offloading-size"), composed.value("--kv-offloading-backend")) == ("12.5", "native")
+    with pytest.raises(ConfigurationError, match=r"--kv-offloading-size is no option of vLLM 0\.10\.2: first"):
+        command(offload_gib=12.5, version="0.10.2")
+
+
+def test_the_longest_context_is_left_to_vllm_where_it_can() -> None:
+    assert command(context=None).value("--max-model-len") == "auto"
+    with pytest.raises(ConfigurationError, match="give --context a number"):
+        command(context=None, version="0.10.2")
+
+
+def test_no_version_writes_prompts_into_its_log() -> None:
+    for version in versions():
+        options = options_for(version)
+        assert "--enable-log-requests" in options.names or command(version=version).on("--disable-log-requests")
+
+
+def test_the_served_name_is_what_docmind_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCMIND_SERVE__LOAD", AWQ)
+    settings = load_settings()
+    wanted = Wanted(AWQ, "RTX 4090", 8_192)
+    assert command_for(wanted, settings).composed.value("--served-model-name") == QWEN
+    other = command_for(Wanted("Qwen/Qwen3-4B", "RTX 4090", 8_192), settings)
+    assert other.composed.value("--served-model-name") == ""
+    assert "set DOCMIND_VLLM__MODEL to 'Qwen/Qwen3-4B'" in other.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "parsers"),
+    [
+        (QWEN, ("hermes", "")),
+        ("Qwen/Qwen3-4B-Thinking-2507", ("hermes", "qwen3")),
+        ("Qwen/Qwen3-4B", ("hermes", "qwen3")),
+        ("Qwen/Qwen3-Coder-30B-A3B-Instruct", ("qwen3_coder", "")),
+        (AWQ, ("hermes", "")),
+        ("openai/gpt-oss-20b", ("openai", "openai_gptoss")),
+        ("meta-llama/Llama-3.1-8B-Instruct", ("llama3_json", "")),
+        ("mistralai/Mistral-7B-Instruct-v0.3", ("mistral", "")),
+    ],
+)
+def test_the_parsers_follow_the_model_s_family(name: str, parsers: tuple[str, str]) -> None:
+    found = parsers_for(model(name))
+    assert (found.tool_calls, found.reasoning) == parsers
+
+
+@pytest.mark.parametrize("name", known())
+def test_the_newest_version_has_the_parsers_of_every_model_of_the_table(name: str) -> None:
+    found, newest = parsers_for(model(name)), options_for()
+    assert found.tool_calls in newest.tool_call_parsers
+    assert not found.reasoning or found.reasoning in newest.reasoning_parsers
+
+
+def test_without_a_known_family_there_is_a_warning_and_no_flag() -> None:
+    composed = command(model=QWEN, version="0.10.2", serve={"tool_call_parser": ""})
+    assert composed.on("--enable-auto-tool-choice")
+    gone = command_for(Wanted("somebody/something", "RTX 4090", 8_192), load_settings())
+    assert not gone.composed.on("--enable-auto-tool-choice")
+    assert any("DOCMIND_SERVE__TOOL_CALL_PARSER names one" in line for line in gone.warnings)
+    assert any(line.startswith("nothing is known of somebody/something") for line in gone.warnings)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no files of the model"):
+        command_for(Wanted(str(tmp_path / "none"), "RTX 4090", 8_192), load_settings())
+
+
+def test_another_machine_s_memory_can_be_named() -> None:
+    wanted = Wanted(QWEN, "RTX 4090", 8_192, "fp8", offload_gib=3_000.0)
+    with pytest.raises(Refused, match="do not fit in the"):
+        command_for(wanted, load_settings(), Added(ram_gib=2_048))
+    assert command_for(wanted, load_settings(), Added(ram_gib=4_096)).composed.value("--kv-offloading-size") == "3000"
+
+
+@pytest.mark.parametrize("environment", [{"VLLM_USE_V1": "1"}, {"A": "b\nc"}, {"a b": "c"}])
+def test_variables_that_say_nothing_or_break_a_file_are_refused(environment: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"VLLM_USE_V1 is no variable|write NAME=value"):
+        command(environment=environment)
+
+
+# --- the installed vLLM
+
+
+def test_an_installed_vllm_is_asked_and_its_word_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (
+        'import json, sys\nfor line in sys.stdin: print(json.dumps("" if "3" in json.loads(line) else "no such thing"))'
+    )
+    python = fake_python(tmp_path, said.replace('\\"', '"'))
+    monkeypatch.setattr(commands, "find_vllm", lambda serve: Vllm(python, "0.32.0", cpu=True))
+    wanted, settings = Wanted(QWEN, "RTX 4090", 8_192, "fp8"), load_settings()
+    assert command_for(wanted, settings, Added(["--seed", "3"])).asked
+    with pytest.raises(Refused, match=r"vLLM 0\.32\.0 itself refuses the command: no such thing"):
+        command_for(wanted, settings)
+    other = command_for(wanted, settings, Added(version="0.33.0"))
+    assert not other.asked
+    assert "vLLM 0.32.0 is installed, and the command is for 0.33.0: it was not asked" in other.warnings
+    assert not command_for(wanted, settings, Added(ask=False)).asked
+
+
+def test_one_that_hangs_is_ended_in_time(tmp_path: Path) -> None:
+    python = fake_python(tmp_path, "import time; time.sleep(60)")
+    with pytest.raises(ConfigurationError, match=r"did not judge its arguments in 0\.5 s; --no-ask skips it"):
+        verdicts(python, [[QWEN]], seconds=0.5)
+
+
+@pytest.mark.parametrize("code", ["print(1 +)", "pass", 'print("{")'])
+def test_one_that_answers_nonsense_is_said(tmp_path: Path, code: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be asked for its arguments"):
+        verdicts(fake_python(tmp_path, code), [[QWEN]])
+
+
+def test_one_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="see DOCMIND_SERVE__PYTHON"):
+        verdicts(tmp_path / "python", [[QWEN]])
+
+
+def test_it_gets_no_key_and_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCMIND_VLLM__API_KEY", "s3cret")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    code = "import json, os; print(json.dumps(str(sorted(os.environ.items()))))"
+    said = verdicts(fake_python(tmp_path, code), [[QWEN]])[0]
+    assert "s3cret" not in said
+    assert "('CUDA_VISIBLE_DEVICES', '')" in said
+
+
+# --- the door
+
+
+def called(*words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(docmind, ["args", "--gpu", "RTX 4090", *words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_the_door_prints_the_command_and_warnings_apart() -> None:
+    code, out, err = called("--context", "8K", "--vllm-version", "0.32.0", "--", "--seed", "3")
+    assert code == 0
+    assert out == command("--seed 3").line + "\n"
+    assert "is not on this machine" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--", "--swap-space", "4"], "--kv-offloading-size N keeps"),
+        (["--kv-cache-dtype", "fp8_e5m2"], "fp8 (= fp8_e4m3) works"),
+        (["--env", "VLLM_ATTENTION_BACKEND=FLASHINFER"], "write --attention-backend NAME"),
+        (["--env", "nothing"], "write NAME=VALUE"),
+        (["--vllm-version", "0.1.0"], "DOCMIND_SERVE__VERSION goes from 0.10.1.1 on"),
+        (["--gpu", "RTX 9999"], "--gpu knows"),
+        (["--", "--tool-call-parser", "qwen3"], "hermes"),
+    ],
+)
+def test_the_door_refuses_with_code_2_and_the_reason(words: list[str], said: str) -> None:
+    code, out, err = called(*words)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_json_says_all_of_it_and_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCMIND_VLLM__API_KEY", "s3cret")
+    code, out, _ = called("--json", "--vllm-version", "0.32.0", "--context", "8K")
+    told = json.loads(out)
+    assert (code, told["refused"], told["asked_vllm"], told["vllm_version"]) == (0, [], None, "0.32.0")
+    assert told["environment"]["VLLM_API_KEY"] == "***"
+    assert shlex.split(told["command"]) == told["words"]
+    assert "s3cret" not in out
+    code, out, _ = called("--json", "--kv-cache-dtype", "fp8_e5m2")
+    assert code == 2
+    assert "FP8 checkpoint" in json.loads(out)["refused"][0]
+
+
+def test_the_files_are_written_once_and_the_variables_for_their_owner_alone(tmp_path: Path) -> None:
+    variables, options = tmp_path / "vllm.env", tmp_path / "vllm.yaml"
+    words = ["--env-file", str(variables), "--config-yaml", str(options), "--context", "8K"]
+    assert called(*words)[0] == 0
+    assert stat.S_IMODE(variables.stat().st_mode) == 0o600
+    assert "HF_HUB_OFFLINE=1\n" in variables.read_text(encoding="utf-8")
+    assert yaml.safe_load(options.read_text(encoding="utf-8"))["max-model-len"] == 8_192
+    options.write_text("mine", encoding="utf-8")
+    assert called(*words)[0] == 2
+    assert options.read_text(encoding="utf-8") == "mine"
+    assert called(*words, "--force")[0] == 0
+    assert options.read_text(encoding="utf-8") != "mine"
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be written: No such file or directory"):
+        write(tmp_path / "none" / "file", "", secret=True, force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_door_alone_is_the_same_command() -> None:
+    done = CliRunner().invoke(app, ["--gpu", "RTX 4090", "--context", "8K", "--vllm-version", "0.32.0"])
+    assert done.stdout == command().line + "\n"
