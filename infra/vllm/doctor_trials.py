@@ -24,7 +24,7 @@ from infra.text.plain import short_line
 from infra.vllm.doctor_checks import CHAT_SECONDS, QUICK_SECONDS, Case, Line, Verdict, told
 from infra.vllm.wire import Answer
 
-TRIES = 3
+TRIES = 4
 """What a schema leaves open, such as blanks, a model may fill until its reply is cut: then it is asked again."""
 REPLY_TOKENS = 256
 LONGEST_PREFIX_TOKENS = 8_192
@@ -83,7 +83,7 @@ def tool_calls(case: Case) -> Iterator[Line]:
         yield Line(name, _verdict(auto), f"tool_choice auto: {told(auto)}", cure)
         return
     forced = {"tools": tools, "tool_choice": {"type": "function", "function": {"name": "report"}}}
-    yield _constrained(name, word, lambda seed: case.chat(_HELLO, seed=seed, max_tokens=REPLY_TOKENS, **forced), cure)
+    yield _constrained(name, word, lambda more: case.chat(_HELLO, **forced, **more), cure)
 
 
 def structured_output(case: Case) -> Iterator[Line]:
@@ -91,8 +91,7 @@ def structured_output(case: Case) -> Iterator[Line]:
     word = _word()
     form = {"type": "json_schema", "json_schema": {"name": "report", "schema": _only(word), "strict": True}}
     cure = "use vLLM 0.12 or newer, which holds a reply to response_format by itself"
-    asked = {"response_format": form, "max_tokens": REPLY_TOKENS}
-    yield _constrained("structured output", word, lambda seed: case.chat(_HELLO, seed=seed, **asked), cure)
+    yield _constrained("structured output", word, lambda more: case.chat(_HELLO, response_format=form, **more), cure)
 
 
 def prefix_cache(case: Case) -> Iterator[Line]:
@@ -159,10 +158,11 @@ def _only(word: str) -> dict[str, Any]:
     }
 
 
-def _constrained(name: str, word: str, ask: Callable[[int], Answer], cure: str) -> Line:
-    """Ask until a reply is whole; it passes where it is what the schema allows."""
-    for seed in range(TRIES):
-        answer = ask(seed)
+def _constrained(name: str, word: str, ask: Callable[[dict[str, Any]], Answer], cure: str) -> Line:
+    """Ask until a reply is whole, from the second try on against repetitions; it passes where its schema allows it."""
+    for tried in range(TRIES):
+        again = {"temperature": 1, "frequency_penalty": 2, "seed": tried} if tried else {}
+        answer = ask({"max_tokens": REPLY_TOKENS, **again})
         chat = answer.read(_Chat)
         if chat is None:
             return Line(name, _verdict(answer), told(answer), cure)

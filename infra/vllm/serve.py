@@ -133,7 +133,7 @@ def run(command: Sequence[str], env: Mapping[str, str], settings: Settings, star
     def say(phase: Phase, line: str) -> None:
         told.append(phase)
         at = f" at {settings.vllm.base_url}; Ctrl-C ends it" if phase == "up" else ""
-        typer.echo(one_line(line) + at)
+        typer.echo(line + at)
 
     with _stoppable(), Server(settings.vllm.base_url, settings.vllm.api_key) as server:
         child = Child(command, env, log, ear)

@@ -16,7 +16,7 @@ from infra.vllm.startup import MAX_LINE_CHARS
 
 FAMILY = """
 import os, signal, subprocess, sys, time
-stubborn = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('stubborn', flush=True); time.sleep(60)"
+stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('stubborn', flush=True); time.sleep(60)"
 signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
 subprocess.Popen([sys.executable, "-c", stubborn])
 print("started", flush=True)
@@ -61,8 +61,8 @@ def test_ending_it_ends_what_it_started_and_nothing_else(tmp_path: Path):
 
 def test_one_that_does_not_listen_is_killed(tmp_path: Path):
     heard: list[str] = []
-    code = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; print('deaf', flush=True); time.sleep(60)"
-    child = child_of(code, tmp_path / "log", heard)
+    deaf = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; print('deaf', flush=True)"
+    child = child_of(f"{deaf}; time.sleep(60)", tmp_path / "log", heard)
     assert until(lambda: heard == ["deaf"])
     assert child.end(asked=0.2, group=0.2) == -9
     assert child.members() == []

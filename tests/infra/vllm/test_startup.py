@@ -20,8 +20,8 @@ def read(name: str) -> tuple[list[Phase], Figures]:
 
 def test_a_start_on_a_cpu_goes_through_its_phases_once():
     begun, figures = read("up_on_a_cpu")
-    assert begun == ["model", "weights", "profile", "kv_cache", "server", "up"]
-    assert figures == Figures("0.32.0", None, None, 65_536, 4_096, 16.0)
+    assert begun == ["model", "weights", "kv_cache", "server", "up"]
+    assert figures == Figures("0.32.0", None, None, 131_072, 4_096, 32.0)
 
 
 def test_a_start_on_a_gpu_says_what_the_weights_and_the_cache_take():
