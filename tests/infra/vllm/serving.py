@@ -28,7 +28,8 @@ def subject(
     environment: dict[str, str] | None = None,
     **wish: Any,
 ) -> Subject:
-    wanted = Wanted(**{"model": QWEN, "context": 8_192, "kv_cache_dtype": "fp8", **wish})
+    wished: dict[str, Any] = {"model": QWEN, "context": 8_192, "kv_cache_dtype": "fp8", **wish}
+    wanted = Wanted(**wished)
     return Subject(
         wanted=wanted,
         serve=ServeSettings(**(serve or {})),

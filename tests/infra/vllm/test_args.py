@@ -6,6 +6,7 @@ import shlex
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -86,7 +87,8 @@ def test_for_every_version_each_option_and_variable_is_one_of_its_own(version: s
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_makes_a_command(profile: str, tmp_path: Path) -> None:
-    command_line = command(**PROFILES[profile].sets)
+    wish: dict[str, Any] = dict(PROFILES[profile].sets)
+    command_line = command(**wish)
     assert shlex.split(command_line.line) == ["vllm", *command_line.words]
     assert as_words(command_line, tmp_path) == ["--model", QWEN, *command_line.words[2:]]
 

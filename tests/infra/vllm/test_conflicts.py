@@ -1,5 +1,7 @@
 """What cannot work is refused before it is launched, each with its reason in one line."""
 
+from typing import Any
+
 import pytest
 
 from infra.vllm.compose import compose
@@ -43,7 +45,7 @@ def test_the_card_s_own_command_has_no_conflict() -> None:
         ("--attention-backend FLASH_ATTN", {"on": "H200", "model": PLAIN, "kv_cache_dtype": "fp8_e5m2"}, "FLASHINFER"),
     ],
 )
-def test_what_cannot_work_is_refused_in_one_line(extra: str, given: dict[str, object], said: str) -> None:
+def test_what_cannot_work_is_refused_in_one_line(extra: str, given: dict[str, Any], said: str) -> None:
     found = reasons(extra, **given)
     assert len(found) == 1
     assert said in found[0]
@@ -68,7 +70,7 @@ def test_what_cannot_work_is_refused_in_one_line(extra: str, given: dict[str, ob
         ("", {"on": None, "kv_cache_dtype": "fp8"}),
     ],
 )
-def test_what_works_is_let_through(extra: str, given: dict[str, object]) -> None:
+def test_what_works_is_let_through(extra: str, given: dict[str, Any]) -> None:
     assert reasons(extra, **given) == ()
 
 
