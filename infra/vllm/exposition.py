@@ -87,7 +87,7 @@ def read_metrics(body: bytes) -> Metrics:
     """Read the text of ``/metrics``; what is no sample is left out."""
     samples: dict[str, list[tuple[Labels, float]]] = defaultdict(list)
     number = 0
-    for line in body.decode("utf-8", "replace").splitlines():
+    for line in body.decode("utf-8", "replace").split("\n"):
         match = None if line.startswith("#") else _SAMPLE.match(line)
         value = _number(match[3]) if match else None
         if match is None or value is None or not math.isfinite(value):
