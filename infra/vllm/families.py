@@ -130,14 +130,16 @@ def _kimi(config: Fields, index: int) -> str:
     return "linear" if linear and (index + 1) in (linear.items("kda_layers") or []) else "full"
 
 
-def _bamba(config: Fields, index: int) -> str:
-    return "full" if index in (config.items("attn_layer_indices") or []) else "mamba"
+def _gemma4(config: Fields, index: int) -> str:
+    last = config.size("num_hidden_layers", least=1) - 1
+    return "sliding" if (index + 1) % 6 and index != last else "full"
 
 
 _RULES: dict[str, Callable[[Fields, int], str]] = {
     "gemma2": _every(2, "sliding", "full"),
     "gemma3_text": _patterned("sliding_window_pattern", 6, "sliding", "full"),
     "gemma3n_text": _every(5, "sliding", "full"),
+    "gemma4_text": _gemma4,
     "gpt_oss": _every(2, "sliding", "full"),
     "cohere2": _patterned("sliding_window_pattern", 4, "sliding", "full"),
     "olmo3": _every(4, "sliding", "full"),
@@ -146,7 +148,6 @@ _RULES: dict[str, Callable[[Fields, int], str]] = {
     "qwen3_5_moe_text": _patterned("full_attention_interval", 4, "linear", "full"),
     "llama4_text": _llama4,
     "jamba": _jamba,
-    "bamba": _bamba,
     "kimi_linear": _kimi,
     "mamba": _mamba,
     "falcon_mamba": _mamba,

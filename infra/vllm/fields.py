@@ -79,6 +79,9 @@ class Fields:
         return entries
 
     def _whole(self, name: str, value: object, least: int) -> int:
+        """Return ``value`` if it is such a number; of a list with one for each layer, its largest."""
+        if isinstance(value, list):
+            value = max((entry for entry in self.items(name) or () if isinstance(entry, int)), default=None)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_SIZE:
             raise ConfigurationError(
                 f"{self.where}: {name} is {_shown(value)}, a whole number from {least} to {MAX_SIZE:,} is needed"
