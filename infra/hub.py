@@ -16,7 +16,7 @@ def snapshot(name: str) -> Path | None:
     """Return the folder of a model's main revision (``Owner/Name``), where the cache has it; it may hold any file."""
     if not _REPOSITORY.fullmatch(name):
         return None
-    folder = _hub() / f"models--{name.replace('/', '--')}"
+    folder = hub_folder() / f"models--{name.replace('/', '--')}"
     try:
         with (folder / "refs" / "main").open("rb") as ref:
             revision = ref.read(_MAX_REF_BYTES).decode("ascii", "replace").strip()
@@ -25,7 +25,7 @@ def snapshot(name: str) -> Path | None:
     return folder / "snapshots" / revision if _REVISION.fullmatch(revision) else None
 
 
-def _hub() -> Path:
+def hub_folder() -> Path:
     """Return the Hugging Face cache, found as huggingface_hub's ``constants`` does."""
     if hub := os.environ.get("HF_HUB_CACHE"):
         return Path(hub).expanduser()

@@ -5,7 +5,6 @@ never printed: it is in the environment file, which only its owner can read.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,29 +18,28 @@ from infra.vllm.asked import asks
 from infra.vllm.command import Added, Command, Refused, command_for
 from infra.vllm.facts import Wanted
 from infra.vllm.options import versions
+from infra.vllm.writing import Written, write_files
 
 app = typer.Typer(add_completion=False)
 
 _SECRET = "***"
-_VERSION = Annotated[
+VERSION = Annotated[
     str, typer.Option("--vllm-version", help=f"Write for this version; known: {', '.join(versions())}.")
 ]
-_ENV = Annotated[
-    list[str] | None, typer.Option("--env", help="A variable of the server's, NAME=VALUE; again for more.")
-]
-_RAM = Annotated[float | None, typer.Option(min=0.5, max=65_536, help="Main memory of the machine it is for, in GiB.")]
+ENV = Annotated[list[str] | None, typer.Option("--env", help="A variable of the server's, NAME=VALUE; again for more.")]
+RAM = Annotated[float | None, typer.Option(min=0.5, max=65_536, help="Main memory of the machine it is for, in GiB.")]
 _ASK = Annotated[bool, typer.Option("--ask/--no-ask", help="Ask an installed vLLM's own parser, too.")]
-_EXTRA = Annotated[list[str] | None, typer.Argument(help="After --: more options of vLLM's own; they win.")]
+EXTRA = Annotated[list[str] | None, typer.Argument(help="After --: more options of vLLM's own; they win.")]
 
 
 @app.command()
 @asks
 def args(  # noqa: PLR0913 - a command's options
     wanted: Wanted,
-    extra: _EXTRA = None,
-    version: _VERSION = "",
-    env: _ENV = None,
-    ram_gib: _RAM = None,
+    extra: EXTRA = None,
+    version: VERSION = "",
+    env: ENV = None,
+    ram_gib: RAM = None,
     ask: _ASK = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, also where it is refused.")] = False,
     env_file: Annotated[Path | None, typer.Option(help="Write the variables here, readable by you alone.")] = None,
@@ -57,10 +55,11 @@ def args(  # noqa: PLR0913 - a command's options
             typer.echo(json.dumps({"refused": list(refused.reasons)}))
             raise typer.Exit(2) from refused
         raise
-    if env_file is not None:
-        write(env_file, command.composed.env_file(), secret=True, force=force)
-    if config_yaml is not None:
-        write(config_yaml, command.composed.config_yaml(), secret=False, force=force)
+    files = {
+        env_file: Written(command.composed.env_file(), secret=True),
+        config_yaml: Written(command.composed.config_yaml()),
+    }
+    write_files({path: file for path, file in files.items() if path is not None}, force=force)
     for line in command.warnings:
         typer.echo(f"docmind: {lines(line)}", err=True)
     typer.echo(json.dumps(_shown(command)) if as_json else command.composed.line)
@@ -76,25 +75,6 @@ def variables(pairs: list[str]) -> dict[str, str]:
     if broken := [name for name, equals, _ in split if not equals or not name.isidentifier()]:
         raise ConfigurationError(f"--env {short_line(broken[0], 60)!r}: write NAME=VALUE")
     return {name: value for name, _, value in split}
-
-
-def write(path: Path, text: str, *, secret: bool, force: bool) -> None:
-    """Write a file, whole or not at all; one with secrets is readable by its owner alone from its first byte on.
-
-    Raises:
-        ConfigurationError: it is there already and ``force`` is not set, or it cannot be written.
-    """
-    if path.exists() and not force:
-        raise ConfigurationError(f"{path} is there already; --force overwrites it")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _shown(command: Command) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from infra.vllm.words import Given, read_words, refused_variables
 NO_KEYS = ("", "EMPTY")
 FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2")
 _PLAIN = re.compile(r"0|[1-9]\d{0,15}|(?:0|[1-9]\d{0,8})\.\d{0,6}[1-9]")
+_SAFE = re.compile(r"[A-Za-z0-9_./:,@%+=-]*")
+_BREAKS = frozenset("'\\")
 _TRITON = (8, 9)
 """From this compute capability on vLLM has a second backend for an FP8 KV cache; below it only FlashInfer reads one."""
 
@@ -91,8 +93,8 @@ class Composed:
         return any(each.key == each.name == key for each in self.given)
 
     def env_file(self) -> str:
-        """Return the environment as systemd and Compose read it from a file: ``NAME=value``, no quotes."""
-        return "".join(f"{name}={value}\n" for name, value in self.environment.items())
+        """Return the environment as systemd, Compose and a shell read it from a file."""
+        return env_lines(self.environment)
 
     def config_yaml(self) -> str:
         """Return the file for ``vllm serve --config``: the same options, values as JSON writes them."""
@@ -125,6 +127,18 @@ def compose(subject: Subject) -> Composed:
         _environment(subject, warnings),
         tuple(warnings),
     )
+
+
+def env_lines(variables: Mapping[str, str]) -> str:
+    """Return variables one a line, so that systemd, Compose and a shell all read the same value.
+
+    Raises:
+        ConfigurationError: a value that these three read differently.
+    """
+    if broken := [name for name, value in variables.items() if set(value) & _BREAKS or not value.isprintable()]:
+        raise ConfigurationError(f"{broken[0]}: a value with ' or \\, or of several lines, cannot stand in a file")
+    quoted = {name: value if _SAFE.fullmatch(value) else f"'{value}'" for name, value in variables.items()}
+    return "".join(f"{name}={value}\n" for name, value in quoted.items())
 
 
 def _address(subject: Subject) -> list[Given]:
@@ -225,8 +239,6 @@ def _environment(subject: Subject, warnings: list[str]) -> dict[str, str]:
         variables["VLLM_ATTENTION_BACKEND"] = backend
     if refused := refused_variables(subject.environment, subject.options):
         raise ConfigurationError("\n".join(refused))
-    if broken := [name for name, value in subject.environment.items() if "\n" in value or not name.isidentifier()]:
-        raise ConfigurationError(f"--env {broken[0]!r}: write NAME=value, on one line")
     if not subject.serve.download and (subject.model is None or subject.model.folder is None):
         warnings.append(
             f"{subject.wanted.model} is not on this machine; vLLM may fetch it with DOCMIND_SERVE__DOWNLOAD=true"

@@ -166,12 +166,12 @@ def _named_parsers(subject: Subject, composed: Composed) -> Iterator[str]:
 def _open_door(subject: Subject, composed: Composed) -> Iterator[str]:
     host = composed.value("--host")
     keyed = composed.value("--api-key") or subject.vllm.api_key.get_secret_value() not in NO_KEYS
-    if not _loopback(host) and not keyed:
+    if not loopback(host) and not keyed:
         yield (
             f"--host {host}: whoever reaches this machine can use the model; set DOCMIND_VLLM__API_KEY, or"
             " DOCMIND_SERVE__HOST=127.0.0.1"
         )
-    elif not _loopback(host):
+    elif not loopback(host):
         yield f"--host {host}: the key guards /v1 only; /metrics and /tokenize answer whoever reaches this machine"
     if composed.value("--api-key"):
         yield "--api-key: every user of the machine can read it in the list of processes; set DOCMIND_VLLM__API_KEY"
@@ -191,7 +191,8 @@ def _backend_of(composed: Composed) -> str:
     return composed.value("--attention-backend") or composed.environment.get("VLLM_ATTENTION_BACKEND", "")
 
 
-def _loopback(host: str) -> bool:
+def loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
     if host == "localhost" or not host:
         return bool(host)
     try:

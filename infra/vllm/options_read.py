@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 _CLI = ("vllm.entrypoints.common.cli_args", "vllm.entrypoints.launchers.cli_args", "vllm.entrypoints.openai.cli_args")
 _PARSERS = ("vllm.utils.argparse_utils", "vllm.utils")
+_SERVERS = (_CLI[0], "vllm.entrypoints.launchers.launcher", "vllm.entrypoints.openai.api_server")
 _TOOL_PARSERS = ("vllm.tool_parsers", "vllm.entrypoints.openai.tool_parsers")
 _KINDS = {"int": "int", "float": "float", "human_readable_int": "size", "human_readable_int_or_auto": "length"}
 _SHOWN_CHARS = 2_000
@@ -56,17 +57,22 @@ def listed() -> dict[str, Any]:
 
 def checked(lines: Iterable[str]) -> Iterable[str]:
     """Judge each line of ``lines``; yield what vLLM says to it as a JSON string."""
-    made, validate = _made(), _first(_CLI, "validate_parsed_serve_args").validate_parsed_serve_args
+    made = _made()
+    checks = [
+        _first(_CLI, "validate_parsed_serve_args").validate_parsed_serve_args,
+        _first(_SERVERS, "validate_api_server_args").validate_api_server_args,
+    ]
     for line in lines:
-        yield json.dumps(_verdict(made, validate, json.loads(line))[:_SHOWN_CHARS])
+        yield json.dumps(_verdict(made, checks, json.loads(line))[:_SHOWN_CHARS])
 
 
-def _verdict(made: argparse.ArgumentParser, validate: Any, words: list[str]) -> str:  # noqa: ANN401
+def _verdict(made: argparse.ArgumentParser, checks: list[Any], words: list[str]) -> str:
     try:
         parsed = made.parse_args(words)
         if hasattr(parsed, "model_tag") and parsed.model_tag is not None:
             parsed.model = parsed.model_tag  # what the command ``vllm serve`` itself does
-        validate(parsed)
+        for check in checks:
+            check(parsed)
         if "--engine" in sys.argv:
             importlib.import_module("vllm.engine.arg_utils").AsyncEngineArgs.from_cli_args(
                 parsed

@@ -16,7 +16,7 @@ from graph.cli import main as docmind
 from infra.errors import ConfigurationError
 from infra.settings import load_settings
 from infra.vllm import command as commands
-from infra.vllm.args import app, write
+from infra.vllm.args import app
 from infra.vllm.asking import verdicts
 from infra.vllm.choice import Vllm
 from infra.vllm.command import Added, Refused, command_for
@@ -27,6 +27,7 @@ from infra.vllm.options import options_for, versions
 from infra.vllm.parsers import parsers_for
 from infra.vllm.profiles import PROFILES
 from infra.vllm.words import read_words
+from infra.vllm.writing import Written, write_files
 from tests.infra.vllm.serving import QWEN, command
 
 AWQ = "Qwen/Qwen2.5-7B-Instruct-AWQ"
@@ -319,7 +320,7 @@ def test_the_files_are_written_once_and_the_variables_for_their_owner_alone(tmp_
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be written: No such file or directory"):
-        write(tmp_path / "none" / "file", "", secret=True, force=False)
+        write_files({tmp_path / "none" / "file": Written("")}, force=False)
     assert list(tmp_path.iterdir()) == []
 
 
