@@ -24,6 +24,7 @@ _PARSERS = ("vllm.utils.argparse_utils", "vllm.utils")
 _SERVERS = (_CLI[0], "vllm.entrypoints.launchers.launcher", "vllm.entrypoints.openai.api_server")
 _TOOL_PARSERS = ("vllm.tool_parsers", "vllm.entrypoints.openai.tool_parsers")
 _KINDS = {"int": "int", "float": "float", "human_readable_int": "size", "human_readable_int_or_auto": "length"}
+_ENGINE = "--engine"
 _SHOWN_CHARS = 2_000
 
 
@@ -63,6 +64,8 @@ def checked(lines: Iterable[str]) -> Iterable[str]:
         _first(_SERVERS, "validate_api_server_args").validate_api_server_args,
     ]
     for line in lines:
+        if _ENGINE in sys.argv:  # it writes into the parser's own defaults, which the next line must not see
+            made = _made()
         yield json.dumps(_verdict(made, checks, json.loads(line))[:_SHOWN_CHARS])
 
 
@@ -73,7 +76,7 @@ def _verdict(made: argparse.ArgumentParser, checks: list[Any], words: list[str])
             parsed.model = parsed.model_tag  # what the command ``vllm serve`` itself does
         for check in checks:
             check(parsed)
-        if "--engine" in sys.argv:
+        if _ENGINE in sys.argv:
             importlib.import_module("vllm.engine.arg_utils").AsyncEngineArgs.from_cli_args(
                 parsed
             ).create_engine_config()

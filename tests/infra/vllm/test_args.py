@@ -206,10 +206,9 @@ def test_another_machine_s_memory_can_be_named() -> None:
     assert command_for(wanted, load_settings(), Added(ram_gib=4_096)).composed.value("--kv-offloading-size") == "3000"
 
 
-@pytest.mark.parametrize("environment", [{"VLLM_USE_V1": "1"}, {"A": "b\nc"}, {"a b": "c"}])
-def test_variables_that_say_nothing_or_break_a_file_are_refused(environment: dict[str, str]) -> None:
-    with pytest.raises(ConfigurationError, match=r"VLLM_USE_V1 is no variable|write NAME=value"):
-        command(environment=environment)
+def test_a_variable_that_says_nothing_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="VLLM_USE_V1 is no variable"):
+        command(environment={"VLLM_USE_V1": "1"})
 
 
 # --- the installed vLLM
@@ -279,6 +278,7 @@ def test_the_door_prints_the_command_and_warnings_apart() -> None:
         (["--kv-cache-dtype", "fp8_e5m2"], "fp8 (= fp8_e4m3) works"),
         (["--env", "VLLM_ATTENTION_BACKEND=FLASHINFER"], "write --attention-backend NAME"),
         (["--env", "nothing"], "write NAME=VALUE"),
+        (["--env", "a b=c"], "write NAME=VALUE"),
         (["--vllm-version", "0.1.0"], "DOCMIND_SERVE__VERSION goes from 0.10.1.1 on"),
         (["--gpu", "RTX 9999"], "--gpu knows"),
         (["--", "--tool-call-parser", "qwen3"], "hermes"),
