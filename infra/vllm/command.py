@@ -19,6 +19,7 @@ from infra.vllm.conflicts import conflicts, warned
 from infra.vllm.facts import GIB, GpuFacts, Machine, ModelFacts, Wanted
 from infra.vllm.gpus import gpu
 from infra.vllm.options import options_for
+from infra.vllm.plan import plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def command_for(wanted: Wanted, settings: Settings, added: Added | None = None) 
     if reasons := conflicts(subject, composed):
         raise Refused(reasons)
     asked = _ask(vllm, composed, version) if added.ask else False
-    warnings = (*composed.warnings, *warned(subject, composed), *_unknown(subject, version, vllm))
+    warnings = (*composed.warnings, *warned(subject, composed), *_predicted(subject), *_unknown(subject, version, vllm))
     return Command(composed, subject, vllm, asked, warnings)
 
 
@@ -126,6 +127,14 @@ def _ask(vllm: Vllm | None, composed: Composed, version: str) -> bool:
     if said:
         raise Refused([f"vLLM {vllm.version} itself refuses the command: {said}"])
     return True
+
+
+def _predicted(subject: Subject) -> list[str]:
+    """Return why the wish will hardly fit; a prediction, so nothing is refused for it."""
+    if subject.model is None or subject.gpu is None:
+        return []
+    problems = plan(subject.model, subject.gpu, subject.wanted).problems
+    return [f"predicted: {problem.rstrip('.')}; docmind plan says which change makes it fit" for problem in problems]
 
 
 def _unknown(subject: Subject, version: str, vllm: Vllm | None) -> list[str]:

@@ -199,6 +199,13 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         command_for(Wanted(str(tmp_path / "none"), "RTX 4090", 8_192), load_settings())
 
 
+def test_what_is_predicted_not_to_fit_is_warned_of_and_not_refused() -> None:
+    about = command_for(Wanted(QWEN, "RTX 4070", 131_072, "fp8"), load_settings())
+    assert [line for line in about.warnings if line.startswith("predicted: 131,072 tokens do not fit: ")]
+    fitting = command_for(Wanted(QWEN, "RTX 4070", 8_192, "fp8"), load_settings())
+    assert [line for line in fitting.warnings if line.startswith("predicted")] == []
+
+
 def test_another_machine_s_memory_can_be_named() -> None:
     wanted = Wanted(QWEN, "RTX 4090", 8_192, "fp8", offload_gib=3_000.0)
     with pytest.raises(Refused, match="do not fit in the"):
