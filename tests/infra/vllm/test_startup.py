@@ -14,7 +14,7 @@ RECORDED = Path(__file__).parents[2] / "recorded" / "vllm"
 def read(name: str) -> tuple[list[Phase], Figures]:
     startup = Startup()
     lines = (RECORDED / f"{name}.log").read_text(encoding="utf-8").splitlines()
-    begun = [phase for line in lines if (phase := startup.feed(line))]
+    begun: list[Phase] = [phase for line in lines if (phase := startup.feed(line)) is not None]
     return begun, startup.figures
 
 

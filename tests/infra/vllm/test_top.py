@@ -1,9 +1,10 @@
 """`docmind top`: what is shown, what is kept, and how it ends."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import StringIO
+from itertools import count
 
 import pytest
 from rich.console import Console
@@ -41,10 +42,15 @@ def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door.time, "sleep", lambda _: None)
 
 
-def metrics(asked: Asked) -> Answered:
-    number = metrics.calls = getattr(metrics, "calls", 0) + 1
-    text = f"vllm:num_requests_running 1\nvllm:generation_tokens_total {100 * number}\n"
-    return Answered(text.encode(), headers={"content-type": "text/plain"})
+def metrics() -> Callable[[Asked], Answered]:
+    """A server that has written 100 tokens more at each look."""
+    numbers = count(1)
+
+    def answer(_: Asked) -> Answered:
+        text = f"vllm:num_requests_running 1\nvllm:generation_tokens_total {100 * next(numbers)}\n"
+        return Answered(text.encode(), headers={"content-type": "text/plain"})
+
+    return answer
 
 
 def test_every_figure_has_a_line_with_its_unit():
@@ -109,7 +115,7 @@ def test_looks_come_an_interval_apart_and_late_ones_are_skipped(monkeypatch: pyt
 
 
 def test_once_looks_twice_and_prints_the_rate_in_between():
-    with serving(metrics) as loopback:
+    with serving(metrics()) as loopback:
         result = CliRunner().invoke(door.app, ["--once", "--json", "--base-url", loopback.url])
         assert [asked.path for asked in loopback.requests] == ["/metrics", "/metrics"]
     told = json.loads(result.stdout)
@@ -132,7 +138,7 @@ def test_ctrl_c_ends_it_cleanly(monkeypatch: pytest.MonkeyPatch, options: list[s
         raise KeyboardInterrupt
 
     monkeypatch.setattr(door, "_ticks", twice)
-    with serving(metrics) as loopback:
+    with serving(metrics()) as loopback:
         result = CliRunner().invoke(door.app, ["--base-url", loopback.url, *options])
     assert result.exit_code == 0
     assert "Traceback" not in result.output
