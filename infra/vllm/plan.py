@@ -156,7 +156,7 @@ def check_parallel(model: ModelFacts, gpu: GpuFacts, wanted: Wanted) -> None:
     if ranks > gpu.count:
         raise ConfigurationError(
             f"{ranks} GPUs are asked for (--tensor-parallel times --pipeline-parallel), {gpu.count} of {gpu.name} are"
-            f" there; plan for more with --gpu '{gpu.name}x{ranks}'"
+            f" here; plan for more with --gpu '{gpu.name}x{ranks}'"
         )
     if model.heads % wanted.tensor_parallel:
         raise ConfigurationError(

@@ -1,7 +1,7 @@
 """What the real vLLM computes for models that are configurations only: runs in the model server's own environment.
 
-``python kv_specs.py FOLDER[:KV_DTYPE]...``: each folder holds a config.json and no weights. vLLM builds the model's layers
-on the CPU, groups their KV-cache specs and says what requests of some lengths take. One JSON object a line.
+``python kv_specs.py FOLDER[:KV_DTYPE]...``: each folder holds a config.json and no weights. vLLM builds the model's
+layers on the CPU, groups their KV-cache specs and says what requests of some lengths take. One JSON object a line.
 """
 
 import json
@@ -75,7 +75,8 @@ def main():
         init_distributed_environment(1, 0, f"file://{scratch}/rendezvous", 0, "gloo")
         for name in sys.argv[1:]:
             folder, _, kv_dtype = name.partition(":")
-            print(json.dumps(measure(Path(folder), kv_dtype or "auto")), flush=True)
+            sys.stdout.write(json.dumps(measure(Path(folder), kv_dtype or "auto")) + "\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,296 @@
+"""Does it fit: the plan's parts against public logs, its verdicts, and the single change that helps."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from infra.errors import ConfigurationError
+from infra.vllm.asked import tokens, wanted
+from infra.vllm.facts import GIB, Wanted
+from infra.vllm.gpus import gpu, table
+from infra.vllm.memory import capture_sizes, parts, step_of
+from infra.vllm.models import known, model
+from infra.vllm.plan import Plan, free_utilization, plan
+from infra.vllm.plan_show import app, verdict
+from infra.vllm.profiles import PROFILES
+from infra.vllm.remedies import remedies
+from infra.vllm.speed import active_bytes, ceilings, kv_read_bytes
+from infra.vllm.targets import target_plan
+
+QWEN = model("Qwen/Qwen3-4B-Instruct-2507-FP8")
+
+
+def planned(card: str, name: str = QWEN.name, **wishes: Any) -> Plan:
+    return plan(model(name), gpu(card), Wanted(name, card, **wishes))
+
+
+def activations(name: str, card: str, **wishes: Any) -> float:
+    found = parts(model(name), gpu(card), Wanted(name, card, **wishes))
+    return next(part.size_bytes for part in found if part.name == "activations") / GIB
+
+
+@pytest.mark.parametrize(
+    ("name", "card", "wishes", "gib"),
+    [
+        # "PyTorch activation peak memory 1.26GiB": https://github.com/vllm-project/vllm/pull/10511
+        ("meta-llama/Llama-3.1-8B", "H100", {"batched_tokens": 8_192, "sequences": 256}, 1.26),
+        # "PyTorch activation peak memory takes 1.42GiB": https://github.com/vllm-project/vllm/issues/13882
+        ("Qwen/Qwen2.5-7B-Instruct-AWQ", "RTX 4070", {"batched_tokens": 4_096, "sequences": 256}, 1.42),
+        # 0.95 of 79.11 GiB less 65.97 of weights and 1.71 for the KV cache: https://github.com/vllm-project/vllm/issues/27508
+        ("openai/gpt-oss-120b", "H100", {"batched_tokens": 1_024, "sequences": 1_024}, 7.47),
+    ],
+)
+def test_activations_meet_public_logs_within_six_percent(
+    name: str, card: str, wishes: dict[str, Any], gib: float
+) -> None:
+    assert activations(name, card, **wishes) == pytest.approx(gib, rel=0.06)
+
+
+def test_gpt_oss_120b_fails_on_an_h100_by_as_much_as_a_public_log_says() -> None:
+    found = planned("H100", "openai/gpt-oss-120b", utilization=0.9, eager=True)
+    assert found.available_bytes / GIB == pytest.approx(
+        -2.14, abs=0.6
+    )  # https://github.com/vllm-project/vllm/issues/23278
+    assert not found.fits
+
+
+@pytest.mark.parametrize(("sequences", "sizes"), [(1, 2), (2, 3), (4, 4), (16, 7), (256, 51), (1_024, 51)])
+def test_cuda_graphs_are_captured_for_the_sizes_that_vllm_takes(sequences: int, sizes: int) -> None:
+    assert capture_sizes(sequences) == sizes
+
+
+def test_steps_are_vllms_defaults_for_the_card() -> None:
+    wish = Wanted("m")
+    assert (step_of(wish, gpu("RTX 4090")).tokens, step_of(wish, gpu("RTX 4090")).sequences) == (2_048, 256)
+    assert (step_of(wish, gpu("H100")).tokens, step_of(wish, gpu("H100")).sequences) == (8_192, 1_024)
+    assert step_of(wish, gpu("A100 80GB")).tokens == 2_048
+    assert step_of(replace(wish, pipeline_parallel=2), gpu("RTX 4090")).in_flight == 3 * 2_048
+
+
+def test_128k_on_16_gb_fits_as_the_requirements_say() -> None:
+    wish = wanted({"gpu": "RTX 4080", "profile": "128k-16gb"})
+    found = plan(QWEN, gpu("RTX 4080"), wish)
+    assert found.fits
+    assert found.request_bytes == 9 * GIB
+    assert found.parts[0].size_bytes / GIB == pytest.approx(4.1, abs=0.05)
+    assert "The embedder and the reranker run on the CPU" in verdict(found, ())[-1]
+
+
+def test_128k_on_12_gb_does_not_fit_and_what_makes_it_fit_is_said() -> None:
+    found = planned("RTX 4070", context=131_072, kv_cache_dtype="fp8", sequences=2, eager=True)
+    assert not found.fits
+    assert "131,072 tokens do not fit: one request needs 9.00 GiB of KV cache" in found.problems[0]
+    changes = [cure.change for cure in remedies(found)]
+    assert changes == ["use 2 GPUs: --gpu 'RTX 4070x2'", f"shorten the context: --context {found.longest}"]
+    said = verdict(found, remedies(found))
+    assert said[0].startswith("Does not fit, predicted: 131,072 tokens")
+    assert said[1].startswith("The single change that makes it fit: use 2 GPUs")
+
+
+@pytest.mark.parametrize(
+    ("card", "wishes", "change"),
+    [
+        ("RTX 4080", {"kv_cache_dtype": "bfloat16", "context": 90_000, "sequences": 2}, "--kv-cache-dtype fp8"),
+        (
+            "RTX 4080",
+            {"kv_cache_dtype": "fp8", "context": 131_072, "sequences": 2, "utilization": 0.8},
+            "--utilization 0.97",
+        ),
+        (
+            "RTX 4080",
+            {"kv_cache_dtype": "fp8", "context": 131_072, "beside_bytes": 2 * GIB, "sequences": 2},
+            "to the CPU",
+        ),
+        ("RTX 4080", {"kv_cache_dtype": "fp8", "context": 131_072}, "--sequences 2"),
+        ("RTX 3060", {"kv_cache_dtype": "fp8_e5m2", "context": 8_192, "sequences": 2}, "--kv-cache-dtype fp8"),
+        ("RTX 4080", {"kv_cache_dtype": "fp8", "context": 300_000, "sequences": 2}, "--context"),
+    ],
+)
+def test_the_mildest_change_comes_first_and_works(card: str, wishes: dict[str, Any], change: str) -> None:
+    found = planned(card, **wishes)
+    assert not found.fits
+    cures = remedies(found)
+    assert change in cures[0].change
+    assert all(cure.plan.fits for cure in cures)
+
+
+def test_a_model_that_is_too_large_is_advised_to_be_quantized() -> None:
+    found = planned("RTX 4090", "Qwen/Qwen3-14B", context=8_192, kv_cache_dtype="fp8", sequences=2)
+    changes = " ".join(cure.change for cure in remedies(found))
+    assert "AWQ or GPTQ with 4 bits" in changes
+    assert "use 2 GPUs" in changes
+
+
+def test_nothing_alone_helps_where_nothing_can() -> None:
+    found = planned("RTX 3060", "meta-llama/Llama-3.3-70B-Instruct", context=8_192)
+    assert remedies(found) == ()
+    assert "No single change makes it fit" in verdict(found, ())[-2]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        (
+            {"tensor_parallel": 2},
+            "2 GPUs are asked for .* 1 of RTX 4090 are here; plan for more with --gpu 'RTX 4090x2'",
+        ),
+        ({"tensor_parallel": 3, "card": "RTX 4090x3"}, "32 attention heads, which 3 GPUs cannot share evenly"),
+    ],
+)
+def test_gpus_that_are_not_there_or_cannot_share_are_refused(wishes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        planned(str(wishes.pop("card", "RTX 4090")), **wishes)
+
+
+def test_off_loading_keeps_more_prefixes_and_no_longer_request() -> None:
+    plain, more = planned("RTX 4090"), planned("RTX 4090", offload_gib=32.0)
+    assert more.longest == plain.longest
+    assert more.offload_tokens == 32 * GIB // 147_456
+
+
+def test_fp8_stands_beside_16_bits_and_says_what_it_saves() -> None:
+    rows = {row.kv_dtype: row for row in planned("RTX 4090", context=32_768).kv}
+    assert [rows[name].token_bytes for name in ("bfloat16", "fp8_e4m3", "fp8_e5m2")] == [147_456, 73_728, 73_728]
+    assert (rows["bfloat16"].saving, rows["fp8_e4m3"].saving) == (0.0, 0.5)
+    assert rows["fp8_e4m3"].longest > 1.8 * rows["bfloat16"].longest
+    assert "refuses e5m2 with an FP8 checkpoint" in rows["fp8_e5m2"].refused
+    assert "no kernels for it" in planned("T4").kv[1].refused
+
+
+def test_decoding_is_bound_by_reading_weights_and_cache() -> None:
+    card, wish = gpu("RTX 4090"), Wanted(QWEN.name, kv_cache_dtype="fp8")
+    speed = ceilings(QWEN, card, wish, 131_072, 1)
+    assert kv_read_bytes(QWEN, "fp8", 131_072) == 131_072 * 73_728
+    assert speed.decode_short == pytest.approx(1_008e9 / QWEN.active_bytes, rel=0.001)
+    assert speed.decode_long == pytest.approx(1_008e9 / (QWEN.active_bytes + 131_072 * 73_728), rel=0.001)
+    assert speed.decode_long == speed.decode_together
+
+
+def test_an_unknown_bandwidth_gives_no_ceiling() -> None:
+    card = replace(gpu("RTX 4090"), bandwidth_bytes_s=0, fp16_flops=0, fp8_flops=0)
+    speed = ceilings(QWEN, card, Wanted(QWEN.name), 4_096, 1)
+    assert (speed.decode_short, speed.decode_long, speed.decode_together, speed.prefill) == (None, None, None, None)
+
+
+def test_requests_together_read_more_experts_and_never_more_than_all() -> None:
+    facts = model("Qwen/Qwen3-Coder-30B-A3B-Instruct")
+    assert active_bytes(facts, 1) == pytest.approx(facts.active_bytes, rel=0.001)
+    assert active_bytes(facts, 1) < active_bytes(facts, 8) < active_bytes(facts, 1_000) <= facts.weight_bytes
+
+
+def test_every_profile_fits_the_card_it_is_named_for() -> None:
+    cards = {"12gb-long": "RTX 3060", "12gb-balanced": "RTX 4070", "128k-16gb": "RTX 5080", "throughput": "RTX 4090"}
+    assert set(cards) == set(PROFILES)
+    for name, card in cards.items():
+        found = plan(QWEN, gpu(card), wanted({"gpu": card, "profile": name}))
+        assert found.fits, (name, found.problems)
+        assert found.concurrent >= (found.wanted.sequences or 1) or name in ("128k-16gb", "throughput")
+
+
+def test_the_settings_of_the_12_gb_profiles_are_those_of_the_requirements() -> None:
+    long, balanced = (wanted({"profile": name}) for name in ("12gb-long", "12gb-balanced"))
+    assert (long.context, long.sequences, long.utilization) == (12_288, 2, 0.88)
+    assert (balanced.context, balanced.sequences) == (8_192, 6)
+
+
+@pytest.mark.parametrize(("target", "types"), [("ollama", 3), ("llamacpp", 9)])
+def test_other_servers_have_their_own_types_and_names(target: Any, types: int) -> None:
+    found = target_plan(target, QWEN, gpu("RTX 4090"), 32_768, 0)
+    rows = {row.kv_dtype: row for row in found.rows}
+    assert len(rows) == types
+    assert rows["f16"].request_bytes == 32_768 * 147_456
+    assert rows["q8_0"].request_bytes == 32_768 * 147_456 * 8.5 / 16
+    assert rows["q4_0"].longest >= rows["q8_0"].longest >= rows["f16"].longest > 0
+    assert ("OLLAMA_KV_CACHE_TYPE=f16" in found.command) == (target == "ollama")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("auto", None), ("12288", 12_288), ("128k", 128_000), ("128K", 131_072), ("1M", 1 << 20)]
+)
+def test_a_length_is_read_as_vllm_reads_it(text: str, expected: int | None) -> None:
+    assert tokens(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "12.5", "99999999", "١٢", "128KK", "K"])
+def test_what_is_no_length_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="give tokens from 1 to 16,777,216"):
+        tokens(text)
+
+
+def test_what_is_given_wins_over_settings_profile_and_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert wanted({"profile": "12gb-long", "sequences": 3}).sequences == 3
+    monkeypatch.setenv("DOCMIND_SERVE__MAX_NUM_SEQS", "5")
+    monkeypatch.setenv("DOCMIND_VLLM__CONTEXT_WINDOW", "4096")
+    assert wanted({"profile": "12gb-long"}).sequences == 5
+    assert wanted({"profile": "12gb-long"}).context == 4_096
+    assert wanted({"gpu": "RTX 3090x4", "pipeline_parallel": 2}).tensor_parallel == 2
+    with pytest.raises(ConfigurationError, match="there is no profile 'x'; --profile knows 12gb-long"):
+        wanted({"profile": "x"})
+    with pytest.raises(ConfigurationError, match="--kv-cache-dtype 'q8_0': vLLM knows auto, fp8"):
+        wanted({"kv_cache_dtype": "q8_0"})
+
+
+@given(st.sampled_from(known()), st.sampled_from(table()), st.integers(1, 300_000), st.floats(0.3, 1.0))
+def test_a_plan_that_fits_has_room_and_one_that_does_not_says_why(
+    name: str, card: Any, context: int, utilization: float
+) -> None:
+    found = plan(model(name), card, Wanted(name, context=context, utilization=utilization))
+    assert found.fits == (not found.problems)
+    if found.fits:
+        assert found.request_bytes <= found.available_bytes
+        assert found.concurrent >= 1
+        assert context <= found.longest
+        assert utilization <= free_utilization(found.gpu, 0)
+    assert sum(part.size_bytes for part in found.parts) + found.available_bytes == found.budget_bytes
+
+
+def test_every_profile_model_and_card_is_planned_in_words() -> None:
+    for name, card, profile in product(("Qwen/Qwen3-4B", "openai/gpt-oss-20b"), ("RTX 3060", "H200"), PROFILES):
+        found = plan(model(name), gpu(card), wanted({"gpu": card, "profile": profile, "model": name}))
+        assert "predicted" in verdict(found, remedies(found))[0]
+
+
+ARGUMENTS = ["--model", QWEN.name, "--gpu", "RTX 4070", "--kv-cache-dtype", "fp8"]
+
+
+def test_the_door_prints_a_bar_tables_and_a_verdict() -> None:
+    done = CliRunner().invoke(app, [*ARGUMENTS, "--context", "12288"], env={"COLUMNS": "160"})
+    assert done.exit_code == 0
+    for words in ("All figures are predicted", "█ weights 4.11", "73,728", "Fits: 12,288 tokens, predicted"):
+        assert words in done.output
+
+
+def test_the_door_prints_one_json_object() -> None:
+    done = CliRunner().invoke(app, [*ARGUMENTS, "--context", "128K", "--json"])
+    value = json.loads(done.output)
+    assert done.exit_code == 1
+    assert (value["predicted"], value["fits"], value["context"]) == (True, False, 131_072)
+    assert value["kv"][1]["token_bytes"] == 73_728
+    assert value["remedies"][-1]["change"].startswith("shorten the context: --context")
+
+
+def test_the_door_plans_for_ollama_and_refuses_a_third() -> None:
+    done = CliRunner().invoke(app, [*ARGUMENTS, "--target", "ollama", "--context", "32K"], env={"COLUMNS": "160"})
+    assert done.exit_code == 0
+    assert "OLLAMA_KV_CACHE_TYPE=" in done.output
+    assert CliRunner().invoke(app, [*ARGUMENTS, "--target", "x"]).exit_code == 2
+    assert CliRunner().invoke(app, ["--gpu", "x"]).exit_code == 2
+
+
+def test_a_plan_loads_neither_a_model_library_nor_an_agent() -> None:
+    heavy = "langgraph langchain_core llama_index numpy torch openai httpx2 vllm"
+    code = (
+        "import sys; from typer.testing import CliRunner; from graph.cli import main;"
+        f"done = CliRunner().invoke(main, ['plan', *{ARGUMENTS!r}]); assert done.exit_code == 1, done.output;"
+        f"print(sorted(set('{heavy}'.split()) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
