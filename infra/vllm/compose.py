@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from infra.errors import ConfigurationError
 from infra.settings import ServeSettings, VllmSettings
+from infra.text.plain import short_line
 from infra.vllm.facts import GpuFacts, Machine, ModelFacts, Wanted
 from infra.vllm.options import OptionList, gone
 from infra.vllm.parsers import parsers_for
@@ -114,9 +115,11 @@ def compose(subject: Subject) -> Composed:
         ConfigurationError: this version does not have an option that is needed or was added.
     """
     warnings: list[str] = []
+    if not subject.wanted.model or subject.wanted.model.startswith("-") or not subject.wanted.model.isprintable():
+        raise ConfigurationError(f"{short_line(subject.wanted.model, 60)!r} is no name of a model; see --model")
     own = [*_address(subject), *_served_name(subject, warnings), *_sizes(subject), *_parallel(subject)]
     own += [*_attention(subject), *_tools(subject, warnings), *_always(subject)]
-    extra = read_words((*shlex.split(subject.serve.extra_args), *subject.extra), subject.options)
+    extra = read_words((*_split(subject.serve.extra_args), *subject.extra), subject.options)
     given = {each.key: each for each in own}
     for each in extra:
         given[each.name if "." in each.name else each.key] = each
@@ -127,6 +130,13 @@ def compose(subject: Subject) -> Composed:
         _environment(subject, warnings),
         tuple(warnings),
     )
+
+
+def _split(words: str) -> list[str]:
+    try:
+        return shlex.split(words)
+    except ValueError as error:
+        raise ConfigurationError(f"DOCMIND_SERVE__EXTRA_ARGS cannot be read as words: {error}") from error
 
 
 def env_lines(variables: Mapping[str, str]) -> str:

@@ -173,6 +173,8 @@ def _open_door(subject: Subject, composed: Composed) -> Iterator[str]:
         )
     elif not loopback(host):
         yield f"--host {host}: the key guards /v1 only; /metrics and /tokenize answer whoever reaches this machine"
+    if composed.on("--trust-remote-code"):
+        yield "--trust-remote-code: code of the model's author runs on this machine, with your rights"
     if composed.value("--api-key"):
         yield "--api-key: every user of the machine can read it in the list of processes; set DOCMIND_VLLM__API_KEY"
 

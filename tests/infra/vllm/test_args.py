@@ -5,6 +5,7 @@ import json
 import shlex
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from infra.vllm.args import app
 from infra.vllm.asking import verdicts
 from infra.vllm.choice import Vllm
 from infra.vllm.command import Added, Refused, command_for
-from infra.vllm.compose import Composed
+from infra.vllm.compose import Composed, compose
 from infra.vllm.facts import Wanted
 from infra.vllm.models import known, model
 from infra.vllm.options import options_for, versions
@@ -28,7 +29,7 @@ from infra.vllm.parsers import parsers_for
 from infra.vllm.profiles import PROFILES
 from infra.vllm.words import read_words
 from infra.vllm.writing import Written, write_files
-from tests.infra.vllm.serving import QWEN, command
+from tests.infra.vllm.serving import QWEN, command, subject
 
 AWQ = "Qwen/Qwen2.5-7B-Instruct-AWQ"
 PARSER = '#!/bin/sh\nexec "{python}" -c \'{code}\' "$@"\n'
@@ -211,6 +212,17 @@ def test_another_machine_s_memory_can_be_named() -> None:
     with pytest.raises(Refused, match="do not fit in the"):
         command_for(wanted, load_settings(), Added(ram_gib=2_048))
     assert command_for(wanted, load_settings(), Added(ram_gib=4_096)).composed.value("--kv-offloading-size") == "3000"
+
+
+@pytest.mark.parametrize("name", ["", "--trust-remote-code", "a\nb"])
+def test_what_is_no_name_of_a_model_never_stands_in_a_command(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no name of a model; see --model"):
+        compose(replace(subject(), wanted=Wanted(name, context=8_192)))
+
+
+def test_options_of_the_settings_that_are_no_words_are_said() -> None:
+    with pytest.raises(ConfigurationError, match="DOCMIND_SERVE__EXTRA_ARGS cannot be read as words: No closing quot"):
+        command(serve={"extra_args": "--seed '3"})
 
 
 def test_a_variable_that_says_nothing_is_refused() -> None:

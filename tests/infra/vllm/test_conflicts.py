@@ -93,6 +93,7 @@ def test_an_open_door_without_a_key_is_warned_of() -> None:
     assert "the key guards /v1 only" in second_looks(serve={"host": "192.0.2.1"}, key="k")[0]
     assert [second_looks(serve={"host": host}) for host in ("localhost", "::1", "127.0.0.2")] == [()] * 3
     assert "list of processes" in second_looks("--api-key k")[0]
+    assert "code of the model's author" in second_looks("--trust-remote-code")[0]
 
 
 def test_a_card_without_fp8_and_a_needed_package_are_said() -> None:
