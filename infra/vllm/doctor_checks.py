@@ -9,16 +9,19 @@ on one line. Source: vLLM 0.32, ``entrypoints/openai``, ``entrypoints/serve``, a
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from infra.errors import ConfigurationError
 from infra.llm.servers.common import Listing, Served, Version
 from infra.settings import Settings
 from infra.text.plain import short_line
+from infra.vllm import models
 from infra.vllm.exposition import Metrics, read_metrics
 from infra.vllm.facts import KvDtype
+from infra.vllm.layouts import token_bytes
 from infra.vllm.wire import Answer, Server
 
 Verdict = Literal["pass", "fail", "unknown"]
@@ -28,6 +31,8 @@ LEAST_FREE_BYTES = 1 << 30
 _REFUSED_KEY = (401, 403)
 _SAME_TYPE = {"fp8": "fp8_e4m3"}
 """vLLM's ``fp8`` is e4m3."""
+_TOO_MANY_BYTES = 1.5
+_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +158,44 @@ def _window(served: Served | None, ours: int) -> Line:
 
 
 def kv_type(case: Case) -> Line:
-    """Compare the KV cache's type that runs (``vllm:cache_config_info``) with the one that is set."""
+    """Compare the KV cache's type that runs (``vllm:cache_config_info``) with the one that is set.
+
+    Where the server says how many bytes hold how many tokens, and its model is on this machine, the type must not only
+    be named: a token may not take half as much again as the model's layers need in that type.
+    """
     name, ours = "KV cache type", case.settings.vllm.kv_cache_dtype
-    runs = case.metrics().labels("vllm:cache_config_info").get("cache_dtype")
-    if runs is None:
+    labels = case.metrics().labels("vllm:cache_config_info")
+    runs = short_line(labels.get("cache_dtype", ""), 40)
+    if not runs:
         return Line(name, "unknown", "/metrics does not say it", "start without --disable-log-stats")
-    runs = short_line(runs, 40)
-    if ours == "auto" or _SAME_TYPE.get(runs, runs) == _SAME_TYPE.get(ours, ours):
-        return Line(name, "pass", f"{runs} runs, {ours} is set")
     cure = f"start with --kv-cache-dtype {ours}"
-    if runs in get_args(KvDtype):
-        cure += f", or set DOCMIND_VLLM__KV_CACHE_DTYPE={runs}"
-    return Line(name, "fail", f"{runs} runs, {ours} is set", cure)
+    if ours != "auto" and _SAME_TYPE.get(runs, runs) != _SAME_TYPE.get(ours, ours):
+        more = f", or set DOCMIND_VLLM__KV_CACHE_DTYPE={runs}" if runs in get_args(KvDtype) else ""
+        return Line(name, "fail", f"{runs} runs, {ours} is set", cure + more)
+    has, needs = _bytes_a_token(labels), _bytes_needed(case, runs)
+    if has is None:
+        return Line(name, "pass", f"{runs} runs, {ours} is set")
+    found = f"{runs} runs with {has:,.0f} bytes a token, {ours} is set"
+    if needs is not None and has > _TOO_MANY_BYTES * needs:
+        return Line(
+            name, "fail", f"{found}; {runs} needs {needs:,}", f"{cure}, and look at the log's attention back end"
+        )
+    return Line(name, "pass", found)
+
+
+def _bytes_a_token(labels: Mapping[str, str]) -> float | None:
+    """Return what a token takes, a GPU; None where the cache was not given its size in bytes."""
+    sizes = [labels.get(name, "") for name in ("kv_cache_memory_bytes", "kv_cache_size_tokens")]
+    if not all(text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) for text in sizes):
+        return None
+    return int(sizes[0]) / int(sizes[1])
+
+
+def _bytes_needed(case: Case, runs: str) -> int | None:
+    root = case.served.root if case.served else None
+    if not root or not Path(root).is_absolute():
+        return None
+    try:
+        return token_bytes(models.model(root), runs)
+    except ConfigurationError:  # its files are elsewhere, or of a kind that the kit does not know
+        return None

@@ -153,6 +153,42 @@ def test_the_type_of_the_kv_cache_is_the_one_that_runs(runs: str, wanted: str, v
     assert (f"--kv-cache-dtype {wanted}" in line.cure) == (verdict == "fail")
 
 
+CONFIG = {
+    "architectures": ["Qwen3ForCausalLM"],
+    "model_type": "qwen3",
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "vocab_size": 4_096,
+    "max_position_embeddings": 40_960,
+    "dtype": "bfloat16",
+}
+
+
+@pytest.mark.parametrize(("tokens", "verdict"), [(262_144, "pass"), (131_072, "fail")])
+def test_a_type_is_not_believed_where_a_token_takes_twice_what_it_needs(tmp_path: Path, tokens: int, verdict: str):
+    """2 layers x 2 heads x (32 + 32) elements: 256 bytes a token in FP8, 512 in 16 bits, as the real server has it."""
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    labels = f'cache_dtype="fp8",kv_cache_memory_bytes="67108864",kv_cache_size_tokens="{tokens}"'
+
+    def change(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        if request.url.path == "/metrics":
+            told = response.read().replace(b'cache_dtype="none"', labels.encode())
+            return httpx2.Response(200, content=told)
+        if request.url.path == "/v1/models":
+            listing = body(response)
+            listing["data"][0]["root"] = str(tmp_path)
+            return answered(listing)
+        return response
+
+    line = lines(Changed(change), kv_cache_dtype="fp8")["KV cache type"]
+    assert line.verdict == verdict
+    assert line.found.startswith(f"fp8 runs with {67_108_864 / tokens:.0f} bytes a token, fp8 is set")
+
+
 def test_a_server_without_metrics_leaves_the_type_of_the_cache_unknown():
     found = verdicts(Changed(refusing("/metrics", 404, {"detail": "Not Found"})), kv_cache_dtype="fp8")
     assert found == {"KV cache type": "unknown", "token counts": "unknown"}
