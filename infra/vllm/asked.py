@@ -6,8 +6,10 @@ open, the profile; then the settings' and vLLM's defaults.
 """
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
@@ -133,9 +135,22 @@ _SERVE = {
 _VLLM = {"model": "model", "context_window": "context", "kv_cache_dtype": "kv_cache_dtype"}
 
 
+DEFAULTS: dict[str, Any] = {
+    "model": "Qwen/Qwen3-4B-Instruct-2507-FP8",
+    "context": 131_072,
+    "kv_cache_dtype": "fp8",
+}
+"""What the settings say where nobody set anything; a test compares them."""
+
+
 def _settings() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what the settings say because somebody set it, and what they say by default; `facts.Wanted`'s names."""
-    settings = import_module("infra.settings").load_settings()  # late: half of the time that a plan takes
+    """Return what the settings say because somebody set it, and what they say by default; `facts.Wanted`'s names.
+
+    They are read only where there are any: that takes longer than a plan.
+    """
+    if not Path(".env").exists() and not any(name.upper().startswith("DOCMIND_") for name in os.environ):
+        return {}, DEFAULTS
+    settings = import_module("infra.settings").load_settings()
     stated: dict[str, Any] = {}
     for section, names in ((settings.vllm, _VLLM), (settings.serve, _SERVE)):
         for name in section.model_fields_set & set(names):

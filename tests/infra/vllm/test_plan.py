@@ -1,8 +1,5 @@
 """Does it fit: the plan's parts against public logs, its verdicts, and the single change that helps."""
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -10,16 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from infra.errors import ConfigurationError
-from infra.vllm.asked import tokens, wanted
+from infra.vllm.asked import wanted
 from infra.vllm.facts import GIB, Wanted
 from infra.vllm.gpus import gpu, table
 from infra.vllm.memory import capture_sizes, parts, step_of
 from infra.vllm.models import known, model
 from infra.vllm.plan import Plan, free_utilization, plan
-from infra.vllm.plan_show import app, verdict
+from infra.vllm.plan_show import verdict
 from infra.vllm.profiles import PROFILES
 from infra.vllm.remedies import remedies
 from infra.vllm.speed import active_bytes, ceilings, kv_read_bytes
@@ -212,32 +208,6 @@ def test_other_servers_have_their_own_types_and_names(target: Any, types: int) -
     assert ("OLLAMA_KV_CACHE_TYPE=f16" in found.command) == (target == "ollama")
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"), [("auto", None), ("12288", 12_288), ("128k", 128_000), ("128K", 131_072), ("1M", 1 << 20)]
-)
-def test_a_length_is_read_as_vllm_reads_it(text: str, expected: int | None) -> None:
-    assert tokens(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "12.5", "99999999", "١٢", "128KK", "K"])
-def test_what_is_no_length_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="give tokens from 1 to 16,777,216"):
-        tokens(text)
-
-
-def test_what_is_given_wins_over_settings_profile_and_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert wanted({"profile": "12gb-long", "sequences": 3}).sequences == 3
-    monkeypatch.setenv("DOCMIND_SERVE__MAX_NUM_SEQS", "5")
-    monkeypatch.setenv("DOCMIND_VLLM__CONTEXT_WINDOW", "4096")
-    assert wanted({"profile": "12gb-long"}).sequences == 5
-    assert wanted({"profile": "12gb-long"}).context == 4_096
-    assert wanted({"gpu": "RTX 3090x4", "pipeline_parallel": 2}).tensor_parallel == 2
-    with pytest.raises(ConfigurationError, match="there is no profile 'x'; --profile knows 12gb-long"):
-        wanted({"profile": "x"})
-    with pytest.raises(ConfigurationError, match="--kv-cache-dtype 'q8_0': vLLM knows auto, fp8"):
-        wanted({"kv_cache_dtype": "q8_0"})
-
-
 @given(st.sampled_from(known()), st.sampled_from(table()), st.integers(1, 300_000), st.floats(0.3, 1.0))
 def test_a_plan_that_fits_has_room_and_one_that_does_not_says_why(
     name: str, card: Any, context: int, utilization: float
@@ -256,41 +226,3 @@ def test_every_profile_model_and_card_is_planned_in_words() -> None:
     for name, card, profile in product(("Qwen/Qwen3-4B", "openai/gpt-oss-20b"), ("RTX 3060", "H200"), PROFILES):
         found = plan(model(name), gpu(card), wanted({"gpu": card, "profile": profile, "model": name}))
         assert "predicted" in verdict(found, remedies(found))[0]
-
-
-ARGUMENTS = ["--model", QWEN.name, "--gpu", "RTX 4070", "--kv-cache-dtype", "fp8"]
-
-
-def test_the_door_prints_a_bar_tables_and_a_verdict() -> None:
-    done = CliRunner().invoke(app, [*ARGUMENTS, "--context", "12288"], env={"COLUMNS": "160"})
-    assert done.exit_code == 0
-    for words in ("All figures are predicted", "█ weights 4.11", "73,728", "Fits: 12,288 tokens, predicted"):
-        assert words in done.output
-
-
-def test_the_door_prints_one_json_object() -> None:
-    done = CliRunner().invoke(app, [*ARGUMENTS, "--context", "128K", "--json"])
-    value = json.loads(done.output)
-    assert done.exit_code == 1
-    assert (value["predicted"], value["fits"], value["context"]) == (True, False, 131_072)
-    assert value["kv"][1]["token_bytes"] == 73_728
-    assert value["remedies"][-1]["change"].startswith("shorten the context: --context")
-
-
-def test_the_door_plans_for_ollama_and_refuses_a_third() -> None:
-    done = CliRunner().invoke(app, [*ARGUMENTS, "--target", "ollama", "--context", "32K"], env={"COLUMNS": "160"})
-    assert done.exit_code == 0
-    assert "OLLAMA_KV_CACHE_TYPE=" in done.output
-    assert CliRunner().invoke(app, [*ARGUMENTS, "--target", "x"]).exit_code == 2
-    assert CliRunner().invoke(app, ["--gpu", "x"]).exit_code == 2
-
-
-def test_a_plan_loads_neither_a_model_library_nor_an_agent() -> None:
-    heavy = "langgraph langchain_core llama_index numpy torch openai httpx2 vllm"
-    code = (
-        "import sys; from typer.testing import CliRunner; from graph.cli import main;"
-        f"done = CliRunner().invoke(main, ['plan', *{ARGUMENTS!r}]); assert done.exit_code == 1, done.output;"
-        f"print(sorted(set('{heavy}'.split()) & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
