@@ -19,6 +19,10 @@ MAX_REPLY_CHARS = 1 << 22
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME")
 
 
+class Unasked(ConfigurationError):  # noqa: N818 - what happened
+    """An installed vLLM could not be asked; what it would have said is not known."""
+
+
 def verdicts(
     python: Path, lines: Sequence[Sequence[str]], *, engine: bool = False, seconds: float = ASK_SECONDS
 ) -> list[str]:
@@ -31,7 +35,7 @@ def verdicts(
         seconds: until the process is ended.
 
     Raises:
-        ConfigurationError: it cannot be asked, or does not answer in time.
+        Unasked: it cannot be asked, or does not answer in time.
     """
     asked = "".join(json.dumps(list(words)) + "\n" for words in lines)
     command = [str(python), str(SCRIPT), "check", *(["--engine"] if engine else [])]
@@ -40,11 +44,9 @@ def verdicts(
             command, input=asked, capture_output=True, text=True, timeout=seconds, env=_environment(), check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ConfigurationError(
-            f"vLLM of {python} did not judge its arguments in {seconds:g} s; --no-ask skips it"
-        ) from error
+        raise Unasked(f"vLLM of {python} did not judge its arguments in {seconds:g} s; --no-ask skips it") from error
     except OSError as error:
-        raise ConfigurationError(f"{python} cannot be run ({error.strerror}); see DOCMIND_SERVE__PYTHON") from error
+        raise Unasked(f"{python} cannot be run ({error.strerror}); see DOCMIND_SERVE__PYTHON") from error
     return _read(python, done.stdout[:MAX_REPLY_CHARS], done.stderr, len(lines))
 
 
@@ -55,7 +57,7 @@ def _read(python: Path, out: str, err: str, wanted: int) -> list[str]:
         said = []
     if len(said) != wanted:
         last = short_line(err.strip().splitlines()[-1]) if err.strip() else "no word why"
-        raise ConfigurationError(f"vLLM of {python} cannot be asked for its arguments: {last}; --no-ask skips it")
+        raise Unasked(f"vLLM of {python} cannot be asked for its arguments: {last}; --no-ask skips it")
     return said
 
 

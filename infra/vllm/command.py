@@ -12,7 +12,7 @@ from infra.errors import ConfigurationError
 from infra.settings import Settings
 from infra.vllm import machine as machines
 from infra.vllm import models
-from infra.vllm.asking import verdicts
+from infra.vllm.asking import Unasked, verdicts
 from infra.vllm.choice import Vllm, find_vllm
 from infra.vllm.compose import Composed, Subject, compose
 from infra.vllm.conflicts import conflicts, warned
@@ -94,9 +94,14 @@ def command_for(wanted: Wanted, settings: Settings, added: Added | None = None) 
     composed = compose(subject)
     if reasons := conflicts(subject, composed):
         raise Refused(reasons)
-    asked = _ask(vllm, composed, version) if added.ask else False
-    warnings = (*composed.warnings, *warned(subject, composed), *_predicted(subject), *_unknown(subject, version, vllm))
-    return Command(composed, subject, vllm, asked, warnings)
+    looks = [*composed.warnings, *warned(subject, composed), *_predicted(subject), *_unknown(subject, version, vllm)]
+    asked = False
+    if added.ask and vllm is not None and options_for(vllm.version).version == composed.version:
+        try:
+            asked = _ask(vllm, composed)
+        except Unasked as error:  # the command is checked against the version's list all the same
+            looks.append(str(error))
+    return Command(composed, subject, vllm, asked, tuple(looks))
 
 
 def _model(wanted: Wanted) -> ModelFacts | None:
@@ -119,10 +124,7 @@ def _machine(ram_gib: float | None) -> Machine:
     return here if ram_gib is None else replace(here, ram_bytes=round(ram_gib * GIB))
 
 
-def _ask(vllm: Vllm | None, composed: Composed, version: str) -> bool:
-    """Ask the installed vLLM where the command is for its version; return whether it was asked."""
-    if vllm is None or (version and options_for(version).version != options_for(vllm.version).version):
-        return False
+def _ask(vllm: Vllm, composed: Composed) -> bool:
     said = verdicts(vllm.python, [composed.words[1:]])[0]
     if said:
         raise Refused([f"vLLM {vllm.version} itself refuses the command: {said}"])

@@ -249,6 +249,14 @@ def test_an_installed_vllm_is_asked_and_its_word_refuses(tmp_path: Path, monkeyp
     assert not command_for(wanted, settings, Added(ask=False)).asked
 
 
+def test_one_that_cannot_be_asked_is_a_warning_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = fake_python(tmp_path, "raise SystemExit(1)")
+    monkeypatch.setattr(commands, "find_vllm", lambda serve: Vllm(python, "0.32.0", cpu=True))
+    command_line = command_for(Wanted(QWEN, "RTX 4090", 8_192, "fp8"), load_settings())
+    assert not command_line.asked
+    assert command_line.warnings[-1].startswith(f"vLLM of {python} cannot be asked for its arguments")
+
+
 def test_one_that_hangs_is_ended_in_time(tmp_path: Path) -> None:
     python = fake_python(tmp_path, "import time; time.sleep(60)")
     with pytest.raises(ConfigurationError, match=r"did not judge its arguments in 0\.5 s; --no-ask skips it"):
