@@ -63,6 +63,8 @@ def test_what_cannot_work_is_refused_in_one_line(extra: str, given: dict[str, An
         ("", {"on": "RTX 3060"}),
         ("", {"on": "T4", "kv_cache_dtype": "auto"}),
         ("--attention-backend FLASH_ATTN", {"on": "H200"}),
+        ("--attention-backend FLASH_ATTN", {"kv_cache_dtype": "auto"}),
+        ("--attention-backend FLASH_ATTN", {"on": None}),
         ("--tool-call-parser mine --tool-parser-plugin mine.py", {}),
         ("", {"on": "RTX 4090x8", "tensor_parallel": 8}),
         ("", {"on": "RTX 4090x16", "tensor_parallel": 16}),
