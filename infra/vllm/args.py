@@ -28,7 +28,7 @@ VERSION = Annotated[
 ]
 ENV = Annotated[list[str] | None, typer.Option("--env", help="A variable of the server's, NAME=VALUE; again for more.")]
 RAM = Annotated[float | None, typer.Option(min=0.5, max=65_536, help="Main memory of the machine it is for, in GiB.")]
-_ASK = Annotated[bool, typer.Option("--ask/--no-ask", help="Ask an installed vLLM's own parser, too.")]
+ASK = Annotated[bool, typer.Option("--ask/--no-ask", help="Ask an installed vLLM's own parser, too.")]
 EXTRA = Annotated[list[str] | None, typer.Argument(help="After --: more options of vLLM's own; they win.")]
 
 
@@ -40,7 +40,7 @@ def args(  # noqa: PLR0913 - a command's options
     version: VERSION = "",
     env: ENV = None,
     ram_gib: RAM = None,
-    ask: _ASK = True,
+    ask: ASK = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, also where it is refused.")] = False,
     env_file: Annotated[Path | None, typer.Option(help="Write the variables here, readable by you alone.")] = None,
     config_yaml: Annotated[Path | None, typer.Option(help="Write the options here, for vllm serve --config.")] = None,

@@ -18,7 +18,7 @@ from infra.errors import ConfigurationError
 from infra.hub import hub_folder
 from infra.settings import Settings, load_settings
 from infra.text.plain import lines, short_line
-from infra.vllm.args import ENV, EXTRA, RAM, VERSION, variables
+from infra.vllm.args import ASK, ENV, EXTRA, RAM, VERSION, variables
 from infra.vllm.asked import asks
 from infra.vllm.command import Added, Command, command_for
 from infra.vllm.compose import NO_KEYS
@@ -47,12 +47,13 @@ def units(  # noqa: PLR0913 - a command's options
     version: VERSION = "",
     env: ENV = None,
     ram_gib: RAM = None,
+    ask: ASK = True,
     user: Annotated[str, typer.Option(help="Who vLLM runs as under systemd. [default: you]")] = "",
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write systemd, Compose and Docker files for the `vllm serve` command of these options."""
     settings = load_settings()
-    command = command_for(wanted, settings, Added(tuple(extra or ()), variables(env or []), version, ram_gib))
+    command = command_for(wanted, settings, Added(tuple(extra or ()), variables(env or []), version, ram_gib, ask))
     folder = out.expanduser().absolute()
     place = _place(settings, command, folder, user or getpass.getuser())
     files = files_for(_kinds(kind, settings), command, place, settings.serve.replicas)
