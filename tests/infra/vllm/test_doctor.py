@@ -274,8 +274,14 @@ def test_a_refused_key_leaves_what_needs_it_unknown():
 
 
 def test_a_server_that_is_not_there_is_asked_once():
-    server = httpx2.MockTransport(lambda request: httpx2.Response(503, json={"error": {"message": "loading"}}))
-    found = lines(server)
+    asked: list[str] = []
+
+    def loading(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.path)
+        return httpx2.Response(503, json={"error": {"message": "loading"}})
+
+    found = lines(httpx2.MockTransport(loading))
+    assert asked == ["/health"]
     assert found["health"].verdict == "fail"
     assert "docmind serve" in found["health"].cure
     assert {found[name].verdict for name in CHECKS[2:]} == {"unknown"}
