@@ -4,6 +4,7 @@ Gives `command_for`, which args, units and serve share. It reads the settings, t
 says of itself; it starts nothing but the process that asks an installed vLLM.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from infra.vllm.facts import GIB, GpuFacts, Machine, ModelFacts, Wanted
 from infra.vllm.gpus import gpu
 from infra.vllm.options import options_for
 from infra.vllm.plan import plan
+from infra.vllm.words import refused_variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _predicted(subject: Subject) -> list[str]:
 
 
 def _unknown(subject: Subject, version: str, vllm: Vllm | None) -> list[str]:
-    lines: list[str] = []
+    lines = [f"in your environment: {line}" for line in refused_variables(os.environ, subject.options)]
     if subject.model is None:
         lines.append(f"nothing is known of {subject.wanted.model}: what depends on the model was not checked")
     if subject.gpu is None:

@@ -182,6 +182,12 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         command_for(Wanted(str(tmp_path / "none"), "RTX 4090", 8_192), load_settings())
 
 
+def test_a_variable_of_the_environment_that_says_nothing_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_USE_V1", "1")
+    about = command_for(Wanted(QWEN, "RTX 4090", 8_192), load_settings())
+    assert [line for line in about.warnings if line.startswith("in your environment: VLLM_USE_V1 is no variable")]
+
+
 def test_what_is_predicted_not_to_fit_is_warned_of_and_not_refused() -> None:
     about = command_for(Wanted(QWEN, "RTX 4070", 131_072, "fp8"), load_settings())
     assert [line for line in about.warnings if line.startswith("predicted: 131,072 tokens do not fit: ")]
