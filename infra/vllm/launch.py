@@ -58,6 +58,8 @@ class Ear:
         """Take one line."""
         with self._lock:
             phase = self._startup.feed(line)
+            if phase == "up":  # what looked like a failure before was none
+                self._watch, self._failed_at = FailureWatch(), None
             if self._watch.feed(line, self._startup.phase) and self._failed_at is None:
                 self._failed_at = self._clock()
         if phase is not None:

@@ -42,6 +42,8 @@ HEALTH_SECONDS = 2.0
 START_SECONDS = 1_800.0
 """A large model on a cold disk, compiled for the first time, takes minutes: 277 s are reported."""
 INTERRUPTED = 130
+LEAST_CAPABILITY = (7, 0)
+"""Compute capability that vLLM needs, 7.5 since 0.21: https://docs.vllm.ai/en/latest/getting_started/installation/gpu/"""
 
 app = typer.Typer(add_completion=False)
 
@@ -81,7 +83,7 @@ def usable(settings: Settings, wanted: Wanted, *, cpu: bool) -> Vllm:
         ConfigurationError: there is none, or no GPU for it; its lines are the choice there is.
     """
     vllm = find_vllm(settings.serve)
-    here = bool(gpus.installed())
+    here = any(card.capability >= LEAST_CAPABILITY for card in gpus.installed())
     if not here and not (cpu and vllm is not None and vllm.cpu):
         port = urlsplit(settings.vllm.base_url).port or 8_000
         raise ConfigurationError("\n".join(without_gpu(vllm, wanted.model, wanted.context, port)))

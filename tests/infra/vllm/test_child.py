@@ -124,6 +124,7 @@ def test_a_line_without_an_end_takes_no_memory():
     lines = Lines()
     for _ in range(100):
         assert lines.feed(b"x" * 65_536) == []
+        assert len(lines._rest) <= MAX_LINE_CHARS
     [line] = lines.feed(b"\n")
     assert len(line) == MAX_LINE_CHARS
 

@@ -1,9 +1,7 @@
-"""The doctor against the embedded engine, which speaks vLLM's dialect, right and with one thing wrong at a time."""
+"""What the doctor reads off a server, its command, and servers that are gone or hostile."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -12,106 +10,11 @@ from typer.testing import CliRunner
 from infra.engine.core import Engine
 from infra.engine.protocol import MODEL_ID
 from infra.engine.transport import EngineTransport
-from infra.llm.endpoint import Transports
-from infra.settings import EngineSettings, Settings, load_settings
+from infra.settings import EngineSettings
 from infra.vllm import doctor as door
-from infra.vllm.doctor import examined, shown
-from infra.vllm.doctor_checks import Line
+from infra.vllm.doctor import shown
+from tests.infra.vllm.examining import CHECKS, Changed, answered, body, lines, refusing, verdicts
 from tests.loopback import Answered, Asked, serving
-
-CHECKS = [
-    "data folder",
-    "health",
-    "version",
-    "key",
-    "model",
-    "window",
-    "KV cache type",
-    "tool calls",
-    "structured output",
-    "prefix caching",
-    "cached tokens",
-    "token counts",
-]
-RIGHT = {"model": MODEL_ID, "context_window": 32_768, "kv_cache_dtype": "auto"}
-Change = Callable[[httpx2.Request, httpx2.Response], httpx2.Response]
-
-
-def same(_: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-    return response
-
-
-class Changed(httpx2.BaseTransport):
-    """The engine, with its answers changed on the way."""
-
-    def __init__(self, change: Change = same, *, prefix_cache: bool = True) -> None:
-        self._inner = EngineTransport(Engine(EngineSettings(prefix_cache=prefix_cache)))
-        self._change = change
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        body = request.read()
-        self.asked.append((request.url.path, json.loads(body) if body else {}))
-        return self._change(request, self._inner.handle_request(request))
-
-
-def settings(**vllm: Any) -> Settings:
-    return load_settings(vllm=RIGHT | vllm)
-
-
-def lines(server: httpx2.BaseTransport, **vllm: Any) -> dict[str, Line]:
-    transports = Transports(server, httpx2.AsyncHTTPTransport())
-    found = list(examined(settings(**vllm), transports))
-    assert [line.check for line in found] == CHECKS
-    return {line.check: line for line in found}
-
-
-def verdicts(server: httpx2.BaseTransport, **vllm: Any) -> dict[str, str]:
-    """What is not passed."""
-    return {name: line.verdict for name, line in lines(server, **vllm).items() if line.verdict != "pass"}
-
-
-def body(response: httpx2.Response) -> Any:
-    return json.loads(response.read())
-
-
-def answered(value: Any, status: int = 200) -> httpx2.Response:
-    return httpx2.Response(status, json=value)
-
-
-def at(path: str, change: Callable[[Any], Any], asked: Callable[[dict[str, Any]], bool] = lambda _: True) -> Change:
-    """Change the JSON that a path answers."""
-
-    def changed(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        content = request.read()
-        if request.url.path != path or not asked(json.loads(content) if content else {}):
-            return response
-        return answered(change(body(response)))
-
-    return changed
-
-
-def refusing(path: str, status: int, value: Any, asked: Callable[[dict[str, Any]], bool] = lambda _: True) -> Change:
-    def changed(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        content = request.read()
-        if request.url.path != path or not asked(json.loads(content) if content else {}):
-            return response
-        return answered(value, status)
-
-    return changed
-
-
-def test_a_right_server_passes_every_line_but_the_count_here_that_has_no_tokenizer():
-    assert verdicts(Changed()) == {"token counts": "unknown"}
-    assert "DOCMIND_VLLM__TOKENIZER" in lines(Changed())["token counts"].cure
-
-
-def test_calls_are_few_and_short_and_hold_no_word_of_a_document():
-    server = Changed()
-    lines(server)
-    chats = [asked for path, asked in server.asked if path.endswith("/chat/completions")]
-    assert len(chats) <= 10
-    assert all(chat["max_tokens"] <= 256 for chat in chats)
 
 
 def test_another_model_name_fails_and_the_others_are_still_looked_at():
@@ -192,77 +95,6 @@ def test_a_type_is_not_believed_where_a_token_takes_twice_what_it_needs(tmp_path
 def test_a_server_without_metrics_leaves_the_type_of_the_cache_unknown():
     found = verdicts(Changed(refusing("/metrics", 404, {"detail": "Not Found"})), kv_cache_dtype="fp8")
     assert found == {"KV cache type": "unknown", "token counts": "unknown"}
-
-
-def test_a_server_that_does_not_take_tools_fails_with_vllms_own_words():
-    said = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
-    refusal = {"error": {"message": said, "type": "BadRequestError", "param": None, "code": 400}}
-    auto = refusing("/v1/chat/completions", 400, refusal, lambda asked: asked.get("tool_choice") == "auto")
-    line = lines(Changed(auto))["tool calls"]
-    assert line.verdict == "fail"
-    assert "--enable-auto-tool-choice" in line.found
-    assert "--tool-call-parser" in line.cure
-
-
-def test_a_call_with_another_argument_fails():
-    def change(reply: Any) -> Any:
-        reply["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = '{"code": "docmind-0"}'
-        return reply
-
-    forced = at("/v1/chat/completions", change, lambda asked: isinstance(asked.get("tool_choice"), dict))
-    assert verdicts(Changed(forced))["tool calls"] == "fail"
-
-
-@pytest.mark.parametrize("text", ["Hello!", '{"code": "hello"}', "null", "[]", '{"code": "', "\x00", "[" * 5_000])
-def test_a_reply_that_the_schema_does_not_allow_fails(text: str):
-    def change(reply: Any) -> Any:
-        reply["choices"][0]["message"]["content"] = text
-        return reply
-
-    ignoring = at("/v1/chat/completions", change, lambda asked: "response_format" in asked)
-    line = lines(Changed(ignoring))["structured output"]
-    assert line.verdict == "fail"
-    assert "response_format" in line.cure
-
-
-def test_replies_that_are_cut_are_asked_for_again_and_then_unknown():
-    def change(reply: Any) -> Any:
-        reply["choices"][0] |= {"finish_reason": "length", "message": {"role": "assistant", "content": "{   "}}
-        return reply
-
-    server = Changed(at("/v1/chat/completions", change, lambda asked: "response_format" in asked))
-    assert lines(server)["structured output"].verdict == "unknown"
-    assert [asked["temperature"] for _, asked in server.asked if "response_format" in asked] == [0, 1, 1, 1]
-
-
-def test_a_server_that_keeps_no_prefixes_fails():
-    found = lines(Changed(prefix_cache=False))
-    assert (found["prefix caching"].verdict, found["cached tokens"].verdict) == ("fail", "pass")
-    assert "--enable-prefix-caching" in found["prefix caching"].cure
-
-
-def test_a_server_that_keeps_prefixes_and_does_not_tell_fails_for_that_alone():
-    def change(reply: Any) -> Any:
-        reply["usage"]["prompt_tokens_details"] = None
-        return reply
-
-    found = lines(Changed(at("/v1/chat/completions", change)))
-    assert (found["prefix caching"].verdict, found["cached tokens"].verdict) == ("pass", "fail")
-    assert found["cached tokens"].cure == "start with --enable-prompt-tokens-details"
-
-
-def test_counts_that_differ_fail_with_the_figures():
-    def change(reply: Any) -> Any:
-        return reply | {"count": reply["count"] + 1}
-
-    line = lines(Changed(at("/tokenize", change)))["token counts"]
-    assert line.verdict == "fail"
-    assert line.found.startswith("here unknown, /tokenize ")
-
-
-def test_a_folder_without_a_tokenizer_fails_and_names_the_setting(tmp_path: Path):
-    line = lines(Changed(), tokenizer=tmp_path)["token counts"]
-    assert (line.verdict, "DOCMIND_VLLM__TOKENIZER" in line.cure) == ("fail", True)
 
 
 def test_a_refused_key_leaves_what_needs_it_unknown():

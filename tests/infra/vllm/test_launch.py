@@ -3,7 +3,7 @@
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(model: str, folder: Path, port: int = 0) -> Iterator[tuple[Child, Ear]]:
+def started(model: str, folder: Path, port: int = 0) -> Generator[tuple[Child, Ear]]:
     ear = Ear()
     command = [sys.executable, str(STAND_IN), "serve", model, "--port", str(port)]
     child = Child(command, os.environ, LogFile(folder / "vllm.log"), ear)
@@ -86,3 +86,13 @@ def test_a_progress_line_says_when_what_and_the_figures():
         "   12.3 s  reserving the KV cache: KV cache 131,072 tokens"
     )
     assert launch.progress("weights", 0.0, ear.figures) == "    0.0 s  loading the weights"
+
+
+def test_what_looked_like_a_failure_is_forgotten_once_the_server_is_up():
+    ear = Ear()
+    ear("ERROR 10-25 13:12:42 [core.py:708] EngineCore failed to start.")
+    ear("OSError: [Errno 98] Address already in use")
+    assert ear.failed_at is not None
+    ear("INFO:     Application startup complete.")
+    assert ear.failed_at is None
+    assert ear.diagnosis("LOG").name == "unknown"

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from infra.vllm.child import session_members
 from infra.vllm.choice import Vllm
 from infra.vllm.facts import Wanted
 from infra.vllm.failures import Diagnosis
+from infra.vllm.gpus import gpu
 from infra.vllm.launch import Ended
 from infra.vllm.serve import check_port, command_of, environment, usable, why
 
@@ -185,7 +186,7 @@ def test_a_taken_port_is_told_at_once():
 
 def test_without_vllm_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(door, "find_vllm", lambda _: None)
-    monkeypatch.setattr(door.gpus, "installed", lambda: ("a card",))
+    monkeypatch.setattr(door.gpus, "installed", lambda: (gpu("RTX 4090"),))
     with pytest.raises(
         ConfigurationError, match=r"no vLLM is installed here: pip install vllm .*DOCMIND_SERVE__PYTHON"
     ):
@@ -201,7 +202,7 @@ def test_a_gpu_or_a_build_for_cpus_that_was_asked_for_is_usable(
 ):
     one = Vllm(Path("python"), "0.33.0", cpu_build)
     monkeypatch.setattr(door, "find_vllm", lambda _: one)
-    monkeypatch.setattr(door.gpus, "installed", lambda: ("a card",) if cards else ())
+    monkeypatch.setattr(door.gpus, "installed", lambda: (gpu("RTX 4090"),) if cards else ())
     if found:
         assert usable(load_settings(), Wanted("m"), cpu=cpu) == one
     else:
@@ -209,9 +210,17 @@ def test_a_gpu_or_a_build_for_cpus_that_was_asked_for_is_usable(
             usable(load_settings(), Wanted("m"), cpu=cpu)
 
 
+def test_a_card_that_is_too_old_for_vllm_is_none(monkeypatch: pytest.MonkeyPatch):
+    old = replace(gpu("RTX 4090"), name="GTX 1080", capability=(6, 1))
+    monkeypatch.setattr(door, "find_vllm", lambda _: Vllm(Path("python"), "0.33.0", cpu=False))
+    monkeypatch.setattr(door.gpus, "installed", lambda: (old,))
+    with pytest.raises(ConfigurationError, match="No GPU that vLLM can use"):
+        usable(load_settings(), Wanted("m"), cpu=False)
+
+
 def test_a_build_for_gpus_does_not_take_cpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(door, "find_vllm", lambda _: Vllm(Path("python"), "0.33.0", cpu=False))
-    monkeypatch.setattr(door.gpus, "installed", lambda: ("a card",))
+    monkeypatch.setattr(door.gpus, "installed", lambda: (gpu("RTX 4090"),))
     with pytest.raises(ConfigurationError, match="leave --cpu out"):
         usable(load_settings(), Wanted("m"), cpu=True)
 
