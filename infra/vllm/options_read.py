@@ -99,7 +99,8 @@ def _actions(made: argparse.ArgumentParser) -> dict[argparse.Action, list[str]]:
     """Return each action with all names that the parser takes for it, also those that its help hides."""
     names: dict[argparse.Action, list[str]] = {}
     for name, action in made._option_string_actions.items():  # noqa: SLF001 - argparse shows them nowhere else
-        names.setdefault(action, []).append(name)
+        if action.dest != "help":
+            names.setdefault(action, []).append(name)
     return names
 
 
