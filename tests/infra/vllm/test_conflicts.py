@@ -40,6 +40,7 @@ def test_the_card_s_own_command_has_no_conflict() -> None:
         ("", {"on": "RTX 4090x3", "tensor_parallel": 3}, "does not divide the 32 attention heads"),
         ("", {"on": "RTX 4090x2", "tensor_parallel": 4}, "4 GPUs needed, there are 2 (RTX 4090)"),
         ("", {"tensor_parallel": 2}, "2 GPUs needed, there is 1 (RTX 4090)"),
+        ("", {"on": "RTX 4090x7", "model": AWQ, "tensor_parallel": 7}, "the 4 key-value heads of"),
         ("-pp 37", {"on": "RTX 4090x37"}, "has 36 layers"),
         ("-tp 0", {}, "are 1 or more"),
         ("--attention-backend FLASH_ATTN", {"on": "H200", "model": PLAIN, "kv_cache_dtype": "fp8_e5m2"}, "FLASHINFER"),
@@ -83,6 +84,13 @@ def test_vllm_s_own_switch_lets_a_longer_context_through() -> None:
 def test_of_an_unknown_model_nothing_is_guessed() -> None:
     about = unknown_model(subject("--quantization gptq", context=10_000_000))
     assert conflicts(about, compose(about)) == ()
+
+
+def test_tool_calls_without_a_parser_are_refused() -> None:
+    about = unknown_model(subject("--enable-auto-tool-choice"))
+    assert conflicts(about, compose(about)) == (
+        "--enable-auto-tool-choice: it needs --tool-call-parser (DOCMIND_SERVE__TOOL_CALL_PARSER)",
+    )
 
 
 def test_several_reasons_are_all_said() -> None:
