@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import ConfigurationError
-from infra.text.plain import short_line
+from infra.text.plain import one_line, short_line
 from infra.vllm import files
 from infra.vllm.facts import ModelFacts
 from infra.vllm.families import groups
@@ -91,7 +91,7 @@ def _facts(name: str, outer: Fields, folder: Path | None, row: dict[str, Any]) -
         plain, row.get("weight_bytes", 0), "table"
     )
     return ModelFacts(
-        name=name,
+        name=one_line(name),
         folder=folder,
         architecture=_architecture(outer),
         groups=groups(config, dtype),

@@ -29,7 +29,7 @@ CASES = {
     "nemotronh:fp8": "Mamba 2, full, and layers with neither",
     "jamba:auto": "Mamba 1 and full",
     "qwen3moe:fp8": "experts",
-    "qwen3fp8:auto": "an FP8 checkpoint",
+    "fp8kv:auto": "a checkpoint that asks for an FP8 cache",
 }
 
 

@@ -73,6 +73,15 @@ def test_two_gpus_halve_keys_and_values_until_each_has_one_head() -> None:
     assert lay_out(QWEN, Serving(pipeline_parallel=2)).block_bytes == whole // 2
 
 
+@pytest.mark.parametrize(
+    ("full", "sliding", "tables"), [(10, 20, [10, 10, 10]), (12, 13, [12, 13]), (10, 15, [10, 7, 8])]
+)
+def test_kinds_of_nearly_as_many_layers_are_not_split(full: int, sliding: int, tables: list[int]) -> None:
+    groups = (LayerGroup("full", full, 8, 128, 128), LayerGroup("sliding", sliding, 8, 128, 128, window=512))
+    layout = lay_out(replace(QWEN, groups=groups), Serving())
+    assert sorted(page.layers for page in layout.tables) == sorted(tables)
+
+
 def test_compressed_attention_is_on_every_gpu_whole() -> None:
     group = LayerGroup("mla", 8, kv_heads=1, head_dim_k=576, latent=512)
     facts = replace(QWEN, groups=(group,))
