@@ -1,12 +1,14 @@
 """What a model call cost, as the specification's performance-metrics record (section 5), one record a call.
 
-Gives `metrics_of` (a ledger entry → the record, a pure function) and `measured` (the record as a row of
-``performance_logs``). What is not known is None: graphics memory and processor load are not measured here. The record
-holds names, counts and times, and no text of a question, a document, a reply or an error.
+Gives `metrics_of` (a ledger entry → the record, a pure function), `measured` (the record as a row of
+``performance_logs``) and `with_gpus`, which adds what the GPUs of this machine hold. What is not known is None:
+processor load is not measured. The record holds names, counts and times, and no text of a question, a document, a reply
+or an error.
 """
 
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,6 +52,15 @@ class Usage:
     vram_max_threshold: float | None
     ram_used: float | None
     cpu_percent: float | None
+    gpu_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gpus:
+    """What the GPUs of this machine hold at one moment, together; ``gpu_percent`` is the busiest one's."""
+
+    vram_used: float
+    vram_total: float
     gpu_percent: float | None
 
 
@@ -119,6 +130,19 @@ def measured(call: Call) -> Measured:
     metrics = metrics_of(call, ram_used_mb())
     tokens = _bounded(call.prompt_tokens) + _bounded(call.completion_tokens) if _reported(call) else None
     return Measured(OPERATION, metrics.inference.total_latency, tokens, metrics.timestamp, asdict(metrics))
+
+
+def with_gpus(rows: Sequence[Measured], read: Callable[[], Gpus | None]) -> Sequence[Measured]:
+    """Return rows with what the GPUs hold now, read once; rows that have it, and all without a GPU, as they are."""
+    gpus = read()
+    if gpus is None:
+        return rows
+    told = asdict(gpus)
+    return [_with(row, told) if row.metrics["resources"]["vram_total"] is None else row for row in rows]
+
+
+def _with(row: Measured, told: Mapping[str, float | None]) -> Measured:
+    return replace(row, metrics={**row.metrics, "resources": {**row.metrics["resources"], **told}})
 
 
 def ram_used_mb() -> float | None:

@@ -37,6 +37,7 @@ from infra.store.embeddings import Embedder, MiniLM, word_pieces
 from infra.store.embeddings_open import open_embedder
 from infra.store.index import Index
 from infra.telemetry import CallLog
+from infra.vllm.watch import gpus_in_use
 
 _Key = tuple[BackendName, str] | Literal["rules"]
 
@@ -63,7 +64,7 @@ class Resources:
     def __init__(self, settings: Settings, *, server: Transports | None = None) -> None:
         self.settings = settings
         self.ledger = Ledger()
-        self._call_log = CallLog(settings)
+        self._call_log = CallLog(settings, gpus_in_use)
         self.ledger.listen(self._call_log)
         self._server = server
         self.calls: CallCache | None = open_calls(settings)

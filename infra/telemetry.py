@@ -11,13 +11,15 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Callable
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
 from infra.llm.ledger import Call
-from infra.performance import MAX_NAME_CHARS, OPERATION, measured
+from infra.performance import MAX_NAME_CHARS, OPERATION, Gpus, measured, with_gpus
 from infra.settings import Settings
 from infra.store.performance import PerformanceLog, Summary
 
@@ -52,11 +54,13 @@ class CallLog:
 
     Args:
         settings: where the rows go, and whether the words of errors are logged.
+        gpus: reads what the GPUs of this machine hold; None where there is none.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, gpus: Callable[[], Gpus | None] = lambda: None) -> None:
         self._words = _words_shown(settings)
-        self._rows = PerformanceLog(settings.tenant_dir / PERFORMANCE_FILE)
+        fill = partial(with_gpus, read=gpus)
+        self._rows = PerformanceLog(settings.tenant_dir / PERFORMANCE_FILE, fill=fill)
 
     def __call__(self, call: Call) -> None:
         """Log one call; never waits and never fails."""

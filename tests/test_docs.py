@@ -30,7 +30,8 @@ def calls(page: Path) -> Iterator[tuple[str, list[str]]]:
     """The modules whose commands a page shows, each with the words after it."""
     for line in shown(page).replace("\\\n", " ").splitlines():
         for call in _CALL.finditer(line.split(" #", 1)[0]):
-            yield call["module"] or DOORS[call["door"]].module, call["rest"].split()
+            ours = call["rest"].split(" -- ")[0]  # behind it stand another program's options
+            yield call["module"] or DOORS[call["door"]].module, ours.split()
 
 
 def options_of(module: str, words: list[str]) -> set[str]:

@@ -24,6 +24,7 @@ from infra.settings.servers import (
     LlamaCppSettings,
     OllamaSettings,
     OpenAISettings,
+    ServeSettings,
     VllmSettings,
 )
 from infra.settings.stores import EmbeddingKind, EmbeddingSettings, QdrantSettings
@@ -50,6 +51,7 @@ __all__ = [
     "QdrantSettings",
     "RerankerSettings",
     "RetrievalSettings",
+    "ServeSettings",
     "Settings",
     "SupervisorMode",
     "VllmSettings",
@@ -87,6 +89,7 @@ class Settings(BaseSettings):
     max_question_chars: int = Field(default=20_000, ge=100, le=1_000_000, description="longer questions are refused")
     log_json: bool = Field(default=False, description="one JSON object a log record")
     vllm: VllmSettings = VllmSettings()
+    serve: ServeSettings = ServeSettings()
     llamacpp: LlamaCppSettings = LlamaCppSettings()
     ollama: OllamaSettings = OllamaSettings()
     openai: OpenAISettings = OpenAISettings()

@@ -12,7 +12,7 @@ import json
 import math
 import sqlite3
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,10 +87,20 @@ class PerformanceLog:
         path: the SQLite file; its folder is made if missing.
         max_rows: the newest rows are kept, this many.
         max_waiting: rows that may wait to be written.
+        fill: adds to rows what takes time to find out, such as what the GPUs hold; called by the writer, with all rows
+            that it takes at once.
     """
 
-    def __init__(self, path: Path, *, max_rows: int = MAX_ROWS, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_rows: int = MAX_ROWS,
+        max_waiting: int = MAX_WAITING,
+        fill: Callable[[Sequence[Measured]], Sequence[Measured]] | None = None,
+    ) -> None:
         self._path = path
+        self._fill = fill
         self._max_rows = max_rows
         self._max_waiting = max_waiting
         self._changed = Condition()
@@ -180,7 +190,7 @@ class PerformanceLog:
                 batch, closing = list(self._waiting), self._closing
                 self._waiting.clear()
                 self._in_hand = len(batch)
-            written = self._write(batch)
+            written = self._write(self._filled(batch))
             tries_left -= closing
             if closing and (written or not tries_left):
                 break
@@ -188,6 +198,13 @@ class PerformanceLog:
                 with self._changed:
                     self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
         self._shut()
+
+    def _filled(self, batch: Sequence[Measured]) -> Sequence[Measured]:
+        try:
+            return self._fill(batch) if self._fill and batch else batch
+        except Exception as error:  # noqa: BLE001 - a figure more is not worth a row
+            self._say_once(f"performance records lack figures: {str(error) or type(error).__name__}")
+            return batch
 
     def _write(self, batch: Sequence[Measured]) -> bool:
         """Write rows, or put them back; returns whether they are written."""

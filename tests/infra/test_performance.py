@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.llm.ledger import Attempt, Call, FailureKind, Outcome, Scope
-from infra.performance import measured, metrics_of, ram_used_mb
+from infra.performance import Gpus, measured, metrics_of, ram_used_mb, with_gpus
 from tests.infra.calls import call
 
 counts = st.integers(min_value=-1, max_value=10**30)
@@ -139,3 +139,27 @@ def test_whatever_a_server_reports_the_row_fits_the_database_and_holds_no_text_o
     assert -(2**63) <= (row.tokens_processed or 0) < 2**63
     assert len(written) < 8_000
     assert "error" not in row.metrics["call"]
+
+
+def test_what_the_gpus_hold_is_read_once_for_all_rows():
+    reads: list[None] = []
+
+    def read() -> Gpus:
+        reads.append(None)
+        return Gpus(vram_used=12_000.0, vram_total=16_000.0, gpu_percent=50.0)
+
+    before = [measured(call()), measured(call())]
+    told = {"vram_used": 12_000.0, "vram_total": 16_000.0, "gpu_percent": 50.0}
+    wanted = [{**row.metrics, "resources": {**row.metrics["resources"], **told}} for row in before]
+    assert [row.metrics for row in with_gpus(before, read)] == wanted
+    assert len(reads) == 1
+
+
+def test_rows_that_waited_keep_what_was_read_first():
+    first = with_gpus([measured(call())], lambda: Gpus(1.0, 16_000.0, None))
+    assert with_gpus(first, lambda: Gpus(2.0, 16_000.0, 99.0)) == first
+
+
+def test_without_a_gpu_rows_stay_as_they_are():
+    rows = [measured(call())]
+    assert with_gpus(rows, lambda: None) is rows

@@ -13,6 +13,9 @@ from infra.errors import BackendUnavailable, ConfigurationError
 from infra.llm.ledger import Scope
 from infra.resources import Resources
 from infra.settings import BackendName, load_settings
+from infra.store.performance import PerformanceLog
+from infra.telemetry import PERFORMANCE_FILE
+from infra.vllm import nvml
 from tests.fakes import Said, ScriptedServer
 from tests.network import Net, by_rules
 from tests.servers import LlamaCppServer, OllamaModel, OllamaServer
@@ -235,3 +238,13 @@ async def test_everything_opened_is_closed_and_can_be_opened_again() -> None:
         await chat.scoped(SCOPE).ainvoke(ANSWER)
     assert await said(opened) == "fine"
     await opened.aclose()
+
+
+async def test_the_row_of_a_call_says_what_the_gpus_of_this_machine_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = nvml.Device("RTX 4090", 24 * 10**9, 12 * 10**9, (8, 9), 10**12, 0.5, "580.1")
+    monkeypatch.setattr(nvml, "devices", lambda: (card,))
+    opened = resources(Net({}), "engine")
+    assert await said(opened)
+    await opened.aclose()
+    (row,) = PerformanceLog(opened.settings.tenant_dir / PERFORMANCE_FILE).recent()
+    assert (row.metrics["resources"]["vram_used"], row.metrics["resources"]["vram_total"]) == (12_000, 24_000)

@@ -15,6 +15,7 @@ from loguru import logger
 
 from infra.errors import DocMindError
 from infra.llm.ledger import Attempt
+from infra.performance import Gpus
 from infra.settings import load_settings
 from infra.store.performance import PerformanceLog
 from infra.telemetry import PERFORMANCE_FILE, CallLog, set_up_logging
@@ -206,6 +207,14 @@ async def test_every_call_is_a_row_that_names_its_back_end(tmp_path: Path):
     assert rows[1].tokens_processed == bench_.calls[0].prompt_tokens + 1
     assert [(found.backend, found.calls, found.not_ok) for found in calls.summary()] == [("vllm", 2, 1)]
     assert SECRET not in str(rows)
+
+
+def test_a_row_of_a_call_says_what_the_gpus_hold():
+    settings = load_settings()
+    with closing(CallLog(settings, lambda: Gpus(vram_used=12_000.0, vram_total=16_000.0, gpu_percent=50.0))) as calls:
+        calls(call())
+    (row,) = PerformanceLog(settings.tenant_dir / PERFORMANCE_FILE).recent()
+    assert (row.metrics["resources"]["vram_used"], row.metrics["resources"]["gpu_percent"]) == (12_000, 50)
 
 
 @pytest.mark.parametrize("name", ["openai._base_client", "httpx2", "llama_index.core", "qdrant_edge", "asyncio"])

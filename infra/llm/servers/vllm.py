@@ -5,25 +5,20 @@ these abilities stay unknown until a call shows them. Source: vLLM 0.32, ``entry
 ``entrypoints/serve``.
 
 Its tokenizer is looked for on this machine, and only read: the folder of the settings; the folder the server loaded
-from, when both run here; the Hugging Face cache, whose layout is
-https://huggingface.co/docs/huggingface_hub/guides/manage-cache. Nothing is downloaded.
+from, when both run here; the Hugging Face cache (`infra.hub`). Nothing is downloaded.
 """
 
-import os
-import re
 from pathlib import Path
 
 import httpx2
 
+from infra.hub import snapshot
 from infra.llm.endpoint import Backend
 from infra.llm.servers.common import TOKENIZER_FILE, Listing, Version, chosen, tokenizer_folder
 from infra.llm.servers.probe import Probe
 from infra.settings import Settings
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
-_REVISION = re.compile(r"[0-9a-f]{40}")
-_MAX_REF_BYTES = 64
 
 
 def find(probe: Probe, settings: Settings, model: str) -> Backend:
@@ -49,15 +44,8 @@ def find(probe: Probe, settings: Settings, model: str) -> Backend:
 
 def cached(name: str | None) -> Path | None:
     """Return the folder of a model's main revision in the Hugging Face cache, where it holds a tokenizer."""
-    if not name or not _REPOSITORY.fullmatch(name):
-        return None
-    folder = _hub() / f"models--{name.replace('/', '--')}"
-    try:
-        with (folder / "refs" / "main").open("rb") as ref:
-            revision = ref.read(_MAX_REF_BYTES).decode("ascii", "replace").strip()
-    except OSError:  # not in the cache
-        return None
-    return _with_tokenizer(folder / "snapshots" / revision) if _REVISION.fullmatch(revision) else None
+    folder = snapshot(name) if name else None
+    return _with_tokenizer(folder) if folder else None
 
 
 def _beside(base_url: str, root: str | None) -> Path | None:
@@ -72,11 +60,3 @@ def _with_tokenizer(folder: Path) -> Path | None:
         return folder if (folder / TOKENIZER_FILE).is_file() else None
     except (OSError, ValueError):  # a path that this system cannot have
         return None
-
-
-def _hub() -> Path:
-    """Return the Hugging Face cache, found as huggingface_hub's ``constants`` does."""
-    if hub := os.environ.get("HF_HUB_CACHE"):
-        return Path(hub).expanduser()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return Path(os.environ.get("HF_HOME") or cache / "huggingface").expanduser() / "hub"

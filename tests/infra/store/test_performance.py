@@ -3,12 +3,12 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier, Event, Thread
+from threading import Barrier, Event, Thread, current_thread
 from typing import Any, cast
 
 import pytest
@@ -262,3 +262,28 @@ def test_a_closed_log_takes_no_more_rows(tmp_path: Path):
     log.add(row())
     assert log.lost == 1
     assert log.recent() == []
+
+
+def test_rows_are_filled_in_by_the_writer_and_not_by_the_caller(tmp_path: Path):
+    threads: list[str] = []
+
+    def fill(rows: Sequence[Measured]) -> Sequence[Measured]:
+        threads.append(current_thread().name)
+        return [replace(one, tokens_processed=99) for one in rows]
+
+    log = PerformanceLog(tmp_path / "p.sqlite3", fill=fill)
+    log.add(row(1))
+    log.close()
+    assert log.recent() == [row(99)]
+    assert set(threads) == {"performance-log"}
+
+
+def test_figures_that_cannot_be_had_cost_a_warning_and_no_row(tmp_path: Path, warnings: list[str]):
+    def fill(rows: Sequence[Measured]) -> Sequence[Measured]:
+        raise OSError("no driver")
+
+    log = PerformanceLog(tmp_path / "p.sqlite3", fill=fill)
+    log.add(row(1))
+    log.close()
+    assert log.recent() == [row(1)]
+    assert warnings == ["performance records lack figures: no driver"]

@@ -1,0 +1,46 @@
+"""The planner's door: what it prints, its codes, and what it does not load."""
+
+import json
+import subprocess
+import sys
+
+from typer.testing import CliRunner
+
+from infra.vllm.plan_show import app
+
+ARGUMENTS = ["--model", "Qwen/Qwen3-4B-Instruct-2507-FP8", "--gpu", "RTX 4070", "--kv-cache-dtype", "fp8"]
+
+
+def test_the_door_prints_a_bar_tables_and_a_verdict() -> None:
+    done = CliRunner().invoke(app, [*ARGUMENTS, "--context", "12288"], env={"COLUMNS": "160"})
+    assert done.exit_code == 0
+    for words in ("All figures are predicted", "█ weights 4.11", "73,728", "Fits: 12,288 tokens, predicted"):
+        assert words in done.output
+
+
+def test_the_door_prints_one_json_object() -> None:
+    done = CliRunner().invoke(app, [*ARGUMENTS, "--context", "128K", "--json"])
+    value = json.loads(done.output)
+    assert done.exit_code == 1
+    assert (value["predicted"], value["fits"], value["context"]) == (True, False, 131_072)
+    assert value["kv"][1]["token_bytes"] == 73_728
+    assert value["remedies"][-1]["change"].startswith("shorten the context: --context")
+
+
+def test_the_door_plans_for_ollama_and_refuses_a_third() -> None:
+    done = CliRunner().invoke(app, [*ARGUMENTS, "--target", "ollama", "--context", "32K"], env={"COLUMNS": "160"})
+    assert done.exit_code == 0
+    assert "OLLAMA_KV_CACHE_TYPE=" in done.output
+    assert CliRunner().invoke(app, [*ARGUMENTS, "--target", "x"]).exit_code == 2
+    assert CliRunner().invoke(app, ["--gpu", "x"]).exit_code == 2
+
+
+def test_a_plan_loads_neither_a_model_library_nor_an_agent() -> None:
+    heavy = "langgraph langchain_core llama_index numpy torch openai httpx2 vllm"
+    code = (
+        "import sys; from typer.testing import CliRunner; from graph.cli import main;"
+        f"done = CliRunner().invoke(main, ['plan', *{ARGUMENTS!r}]); assert done.exit_code == 1, done.output;"
+        f"print(sorted(set('{heavy}'.split()) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
