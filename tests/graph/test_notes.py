@@ -16,12 +16,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from graph.build import build
 from graph.noted import Earlier
 from graph.notes import COMPRESSION, MAX_TURNS, Notes
+from infra.engine.tokenizer import encode
 from infra.llm.ledger import Scope
 from infra.settings import SupervisorMode
 from infra.text.blocks import block, find_blocks
 from tests.fakes import Said, ScriptedServer
 from tests.graph.desk import SmallDesk, SmallSearch
-from tools.compress import Count, Note
+from tools.compress import NOTE_TOKENS, Count, Note
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
 SCOPE = Scope("000001-a", "t", COMPRESSION)
@@ -54,7 +55,7 @@ async def test_as_long_as_no_turn_falls_out_there_is_no_note() -> None:
 async def test_a_turn_that_falls_out_is_noted_and_the_others_are_read_as_they_are() -> None:
     said = await Notes(SmallDesk()).of_conversation(turns(4), "And now?", Earlier(), SCOPE)
     assert [(turn.role, turn.text) for turn in said.history][:2] == [
-        ("earlier", "user: Is price 0 set in /etc/p0.conf?\nassistant: It is 1,000 dollars. [E1]"),
+        ("earlier", "user: Is price 0 set in /etc/p0.conf?\nassistant: It is 1,000 dollars."),
         ("user", "Is price 1 set in /etc/p1.conf?"),
     ]
     assert said.earlier.through == "a0"
@@ -71,7 +72,7 @@ async def test_only_what_fell_out_since_is_read_anew() -> None:
     assert grown.earlier.note.split("\n") == [
         "user: Who is Ann?",
         "user: Is price 1 set in /etc/p1.conf?",
-        "assistant: It is 1,001 dollars. [E1]",
+        "assistant: It is 1,001 dollars.",
     ]
 
 
@@ -89,11 +90,44 @@ async def test_a_long_conversation_stays_a_short_note_that_holds_what_the_questi
         earlier = said.earlier
     assert "/etc/p0.conf" in earlier.note
     assert "1,000 dollars" in earlier.note
-    assert "assistant: It is 1,035 dollars. [E1]" in earlier.note  # the newest that fell out
-    assert len(earlier.note.encode()) <= 3 * 250
+    assert "assistant: It is 1,035 dollars." in earlier.note  # the newest that fell out
+    assert len(encode(earlier.note)) <= NOTE_TOKENS
     remarks = desk.ledger.remarks(SCOPE.question_id)
     assert remarks[-1].kind == "compression"
     assert remarks[-1].detail.startswith("history: ")
+
+
+BAKERY = (
+    "Ann Miller opened the bakery in May 2021 in the old mill of Ham. [E1] She bought the oven for 4,500 dollars. [E2] "
+    + "The bakery sells rye bread on Monday and plum cake on Friday, and it is closed on Sunday. [E3, E4] " * 12
+    + "Her sister Dora keeps the books of the bakery. [E5]"
+)
+
+
+async def test_of_a_long_answer_those_sentences_are_noted_that_the_question_needs() -> None:
+    told: list[AnyMessage] = [HumanMessage("Tell me about the bakery.", id="h"), AIMessage(BAKERY, id="a"), *turns(3)]
+    said = await Notes(SmallDesk()).of_conversation(told, "And who keeps the books?", Earlier(), SCOPE)
+    lines = said.earlier.note.split("\n")
+    assert len(BAKERY) > 1_000
+    assert "assistant: Her sister Dora keeps the books of the bakery." in lines
+    assert all(line.startswith(("user: ", "assistant: ")) for line in lines)
+    assert "[E" not in said.earlier.note
+    assert said.made is not None
+    assert said.made.tokens_after < said.made.tokens_before
+
+
+async def test_a_thread_full_of_figures_stays_a_short_note_that_claims_no_fact_it_lost() -> None:
+    notes, earlier, said = Notes(SmallDesk()), Earlier(), list[AnyMessage]()
+    for n in range(60):
+        figures_ = ", ".join(str(10_000 + 7 * (n * 110 + k)) for k in range(110))
+        made = (told := await notes.of_conversation(said, "What about Alpha Pump?", earlier, SCOPE)).made
+        earlier = told.earlier
+        assert len(encode(earlier.note)) <= NOTE_TOKENS
+        if made and made.tokens_after < made.tokens_before:
+            assert made.tokens_after == len(encode(earlier.note))
+            assert made.retained < made.needed
+        said += [HumanMessage("What about Alpha Pump?", id=f"h{n}"), AIMessage(f"It is Alpha Pump: {figures_}.", id=f"a{n}")]
+    assert "Alpha Pump" in earlier.note
 
 
 async def test_of_a_conversation_that_is_given_whole_the_newest_turns_are_noted() -> None:
@@ -205,6 +239,27 @@ async def test_each_compression_is_entered_in_the_ledger() -> None:
         r"retrieval: [\d,]+ tokens to [\d,]+ \(extract\), (\d+) of \1 facts kept, 0\.\d{3} s, 0 model calls",
         remark.detail,
     )
+
+
+async def test_a_note_before_any_model_was_asked_is_counted_by_the_embedded_engine() -> None:
+    asked = "For which dollars was the mill sold?"
+    server, _ = scripted("", "lookup")
+    desk = desk_of(server)
+    graph = build(desk, checkpointer=InMemorySaver())
+    await graph.ainvoke({"messages": [HumanMessage(asked)]}, THREAD, interrupt_before=["synthesizer"])
+    state = (await graph.aget_state(THREAD)).values
+    [note] = [m.text for m in state["messages"] if m.name == "retrieval" and m.type == "ai" and not m.tool_calls]
+    entry = list(state["compressions"].values())[-1]
+    assert (server.chats, desk.counted_for) == ([], [])
+    assert entry["tokens_before"] > entry["tokens_after"] == len(encode(note))
+
+
+async def test_one_note_that_cannot_be_read_is_one_fallback_and_no_matter_of_the_answers() -> None:
+    server, noted = scripted("no JSON at all")
+    answer = await answered(desk_of(server, models=NAMED), COMPOUND)
+    assert len(noted()) == 2  # asked once more
+    assert answer["faults"]["fallbacks"] == 1
+    assert not any(COMPRESSION in note for note in answer["notes"])
 
 
 @pytest.mark.parametrize("reply", [Said("no such model", status=404), "no JSON at all", json.dumps({"note": " "})])
