@@ -3,10 +3,11 @@
 Only words are compressed; what later stages read are typed results, which stay in the state as they are. So no prompt
 changes by it, and a stage's note is read by people alone (in Studio, in a stream, in what a checkpointer keeps): it is
 chosen by code, unless the setting ``models.compression`` names a model that writes those which choosing does not make
-short enough, never on a look-up. Each compression is entered in the ledger.
+short enough, never on a look-up; the next stage waits for that call. Each compression is entered in the ledger.
 
 The rolling note of a conversation is read by the router, at the head of the turns that it sees as they are. It is made
-by choosing when a turn falls out of those, from itself and that turn; as long as none does it costs nothing.
+by choosing when a turn falls out of those, from its own lines and the sentences of that turn; as long as none does it
+costs nothing.
 """
 
 import asyncio
