@@ -34,7 +34,7 @@ class ModelSettings(Section):
     supervisor: str = Field(default="", description="not set: the run's; used in llm mode")
     compression: str = Field(
         default="",
-        description="writes the notes that chosen sentences would make too long, and the answer waits; not set: none does",
+        description="writes the notes that chosen sentences would make too long; the answer waits; not set: none does",
     )
 
 

@@ -104,7 +104,7 @@ async def test_a_thread_full_of_figures_stays_a_short_note_that_claims_no_fact_i
             assert made.retained < made.needed
         said += [
             HumanMessage("What about Alpha Pump?", id=f"h{n}"),
-            AIMessage(f"It is Alpha Pump: {figures_}.", id=f"a{n}"),
+            AIMessage(f"It is Alpha Pump: {figures}.", id=f"a{n}"),
         ]
     assert "Alpha Pump" in earlier.note
 
