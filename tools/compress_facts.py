@@ -171,9 +171,9 @@ def _kind(core: str) -> Kind | None:
 def _name(run: list[str]) -> list[Fact]:
     """Return the name that words with a capital make; a sentence's first word has one in any case (marked ``^``)."""
     words = [word.removeprefix("^") for word in run]
-    opens = bool(run) and run[0].startswith("^")
-    while words and words[0].casefold() in STOP_WORDS:
-        words, opens = words[1:], False
+    first = next((n for n, word in enumerate(words) if word.casefold() not in STOP_WORDS), len(words))
+    opens = bool(run) and run[0].startswith("^") and not first
+    words = words[first:]
     if not words or (opens and len(words) == 1 and not words[0].isupper()):
         return []
     name = _POSSESSIVE.sub("", " ".join(words))
