@@ -24,6 +24,8 @@ from infra.text.small_talk import Kind, small_talk
 
 PROMPT = load(Path(__file__).parent / "prompts" / "router.md")
 MAX_TURN_CHARS = 1_000
+MAX_EARLIER_CHARS = 2_000
+"""Of the rolling note, which is shown whole: it has at most 250 tokens of at most 6 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ async def route(
 
 
 async def _asked(question: str, history: Sequence[Turn], asker: Asker, *, with_steps: bool) -> Routed:
-    said = [block("history", "\n".join(f"{t.role}: {_one_line(t.text)}" for t in history))] if history else []
+    said = [block("history", "\n".join(line for turn in history for line in _lines(turn)))] if history else []
     messages = render(PROMPT, system=SYSTEM, blocks=[*said, question_block(question)])
     try:
         chosen = (await asker.ask(messages, Completed if history else Choice, task="route")).value
@@ -131,6 +133,13 @@ async def _asked(question: str, history: Sequence[Turn], asker: Asker, *, with_s
 def _standalone(wording: str, question: str) -> str:
     """Return the model's wording of a question inside a conversation, where it is no essay."""
     return wording if wording and len(wording) <= len(question) + MAX_ADDED_CHARS else question
+
+
+def _lines(turn: Turn) -> list[str]:
+    """Return a turn as a line; a note of earlier ones as a line for each of its own, which say who spoke."""
+    if turn.role == "earlier":
+        return [f"earlier: {line}" for line in map(_one_line, turn.text[:MAX_EARLIER_CHARS].splitlines()) if line]
+    return [f"{turn.role}: {_one_line(turn.text)}"]
 
 
 def _one_line(text: str) -> str:

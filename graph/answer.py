@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agents.validator import Accepted
-from graph.noted import Compression
+from graph.noted import COMPRESSION, Compression
 from graph.state import Recalled, View, Visit
 from infra.engine.protocol import MODEL_ID
 from infra.llm.servers.engine import ENGINE_NAME
@@ -177,7 +177,7 @@ def notes_of(view: View, visits: Sequence[Visit]) -> list[str]:
     dropped = sum(visit.dropped for visit in visits)
     cut = sum(visit.cut_tokens for visit in visits)
     unread = [visit.agent for visit in visits if any(e.kind == "fallback" for e in visit.events)]
-    stood_in = [agent for agent in unread if agent != "validator"]
+    stood_in = [agent for agent in unread if agent not in ("validator", COMPRESSION)]  # no answer is made of notes
     moved = dict.fromkeys(e.detail for visit in visits for e in visit.events if e.kind == "failover")
     notes: list[str] = []
     if view.ended:

@@ -4,10 +4,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tools.compress import Method
 
+COMPRESSION = "compression"
+"""Who is on the trail where a note was made."""
+
 
 class Compression(BaseModel):
     """What compression made of one stage's result, in tokens.
 
+    Tokens are the run's model's where it had been asked before, else the embedded engine's.
     ``stage``: the agent, or ``history``. ``method`` as ``tools.compress.Method``, of several texts the costliest;
     ``needed`` facts of the originals that the question needs, ``retained`` those of them that stand in the notes.
     """

@@ -3,13 +3,15 @@
 Only words are compressed; what later stages read are typed results, which stay in the state as they are. So no prompt
 changes by it, and a stage's note is read by people alone (in Studio, in a stream, in what a checkpointer keeps): it is
 chosen by code, unless the setting ``models.compression`` names a model that writes those which choosing does not make
-short enough, never on a look-up. Each compression is entered in the ledger.
+short enough, never on a look-up; the next stage waits for that call. Each compression is entered in the ledger.
 
 The rolling note of a conversation is read by the router, at the head of the turns that it sees as they are. It is made
-by choosing when a turn falls out of those, from itself and that turn; as long as none does it costs nothing.
+by choosing when a turn falls out of those, from its own lines and the sentences of that turn; as long as none does it
+costs nothing.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,18 +23,20 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.notes import write_note
-from agents.router import MAX_TURN_CHARS, Turn
+from agents.router import Turn
 from graph.answer import without_sources
 from graph.nodes import Desk, LateAsker, visit
-from graph.noted import Compression, Earlier
-from graph.state import Question, State, View, packed, view_of
+from graph.noted import COMPRESSION, Compression, Earlier
+from graph.state import State, View, packed, view_of
 from graph.supervisor import SUPERVISOR
+from infra.engine.tokenizer import encode
 from infra.errors import BackendError, BudgetExceeded, ConfigurationError
+from infra.llm.ask import UnreadableReply
 from infra.llm.ledger import Remark, RemarkKind, Scope
+from infra.text.sentences import split_sentences
 from tools.compress import CAP_TOKENS, NOTE_TOKENS, Method, Note, Write, compress
 from tools.compress_choice import CONVERSATION
 
-COMPRESSION = "compression"
 HISTORY = "history"
 MAX_TURNS = 6
 """Earlier messages that the router sees of a conversation, beside the rolling note of those before."""
@@ -41,12 +45,14 @@ MAX_FALLEN = 50
 """Messages that are taken into the rolling note at once, the newest; more only fall out where a conversation is given
 whole."""
 
-BYTES_PER_TOKEN = 3
-"""Of a text whose tokens nobody counts; English has about four, so the estimate is high."""
+MAX_NOTED_CHARS = 4_000
+"""Of a message that is taken into the rolling note: its first sentences."""
 
 PLAINLY_SHORT = 0.5
-"""Share of the cap up to which an estimate is taken for a count."""
+"""Share of the cap up to which a text stays whole whoever counts: no model server is asked."""
 
+_QUICK_CHARS = 8_000
+_MARKS = re.compile(r" ?\[E\d{1,4}(?:, ?E\d{1,4}){0,9}\]")
 _COSTLIEST: tuple[Method, ...] = ("whole", "extract", "fallback", "model")
 
 
@@ -70,8 +76,8 @@ class Notes:
         view = view_of(state)
         stage = _stage(state.get("messages", []))
         scope, began = Scope(view.question.id, view.question.thread, COMPRESSION), time.time()
-        count, write = partial(self._count, view.question), self._writer(view, scope)
-        notes = await asyncio.gather(*(compress(m.text, view.asked, count, write=write) for m in stage))
+        write = self._writer(view, scope)
+        notes = await asyncio.gather(*(self._note(m.text, view, write) for m in stage))
         calls = sum(call.tries > 0 for call in self._desk.ledger.calls(view.question.id) if call.scope is scope)
         entry = _entry((stage[0].name or "") if stage else "", notes, calls)
         self._enter(scope, entry)
@@ -110,9 +116,21 @@ class Notes:
         return Conversation([Turn("earlier", before.note), *read], before, made)
 
     async def _rolled(self, kept: str, new: Sequence[AnyMessage], asked: str) -> Note:
-        lines = [f"{turn.role}: {' '.join(turn.text.split())[:MAX_TURN_CHARS]}" for turn in map(_turn, new)]
-        text = "\n".join([*([kept] if kept else []), *lines])
-        return await compress(text, asked, _estimated, cap=NOTE_TOKENS, form=CONVERSATION)
+        text = "\n".join([*([kept] if kept else []), *(line for message in new for line in _lines(message))])
+        return await compress(text, asked, tokens, cap=NOTE_TOKENS, form=CONVERSATION)
+
+    async def _note(self, text: str, view: View, write: Write | None) -> Note:
+        """Return the note of one text, counted as the run's model does: a note is worth neither an answer nor a server.
+
+        No server is asked for a count before an agent has asked a model, nor of a text so short that it stays whole by
+        far: most of what is said is, and each count is a way to the server and back. One that fails is asked no more.
+        """
+        if self._desk.ledger.calls(view.question.id) and await tokens(text) > PLAINLY_SHORT * CAP_TOKENS:
+            count = partial(self._desk.count, backend=view.question.backend)
+            with suppress(BackendError, ConfigurationError):
+                return await compress(text, view.asked, count, write=write)
+            write = None
+        return await compress(text, view.asked, tokens, write=write)
 
     def _writer(self, view: View, scope: Scope) -> Write | None:
         """Return what has a model write a note, where one is named for it and the question is worth it."""
@@ -128,23 +146,13 @@ class Notes:
         async def write(text: str, question: str) -> str:
             try:
                 return await write_note(text, question, asker)
+            except UnreadableReply:  # the asker has told of it
+                raise
             except (BackendError, BudgetExceeded, ConfigurationError) as failed:
                 remark("budget" if isinstance(failed, BudgetExceeded) else "fallback", f"{COMPRESSION}: {failed}")
                 raise
 
         return write
-
-    async def _count(self, question: Question, text: str) -> int:
-        """Count ``text`` as the run's back end does, or estimate: a note is worth neither an answer nor a new server.
-
-        No server is asked for a count before an agent has asked a model, nor of a text so short that it stays whole by
-        far: most of what is said is, and each count is a way to the server and back.
-        """
-        estimated = await _estimated(text)
-        if estimated > PLAINLY_SHORT * CAP_TOKENS and self._desk.ledger.calls(question.id):
-            with suppress(BackendError, ConfigurationError):
-                return await self._desk.count(text, question.backend)
-        return estimated
 
     def _enter(self, scope: Scope, made: Compression) -> None:
         """Enter a compression that left something out in the ledger."""
@@ -182,5 +190,17 @@ def _stage(messages: Sequence[AnyMessage]) -> list[AIMessage]:
     return [m for m in since if isinstance(m, AIMessage) and not m.tool_calls][::-1]
 
 
-async def _estimated(text: str) -> int:
-    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+def _lines(message: AnyMessage) -> list[str]:
+    """Return what a message says as lines of a rolling note: its sentences, each with who said it, without marks."""
+    turn = _turn(message)
+    said = turn.text[:MAX_NOTED_CHARS]
+    words = said if turn.role == "user" else _MARKS.sub("", said)
+    return [f"{turn.role}: {' '.join(words[start:end].split())}" for start, end in split_sentences(words)]
+
+
+async def tokens(text: str) -> int:
+    """Return how many tokens ``text`` is to the embedded engine, which needs no server; a long one in a thread."""
+    sound = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is no character
+    if len(sound) <= _QUICK_CHARS:
+        return len(encode(sound))
+    return len(await asyncio.to_thread(encode, sound))

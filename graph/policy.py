@@ -88,7 +88,8 @@ def in_play(view: View, clear_tokens: int) -> list[Finding]:
 def brief(view: View) -> str:
     """Return what the next step is chosen by where a model chooses: the question, and what is there so far.
 
-    No word of a document, a draft or an earlier turn is among it, so none can sway the choice.
+    No word of a document or a draft is among it, so none can sway the choice. The question is the one understood
+    alone, so in a conversation it may hold words of earlier turns that complete it.
     """
     done = [f"route: {view.route.kind if view.route else 'open'}"]
     if view.route and view.route.kind == "compound" and view.plan is None:

@@ -2,14 +2,15 @@
 
 A note is chosen before it is written: whole sentences of the original in their order, those first that serve the
 question (``tools.compress_choice``). Only where the sentences that must stay do not fit the cap may a model write it.
-In either case the note is checked: each fact that the question needs stands in it, or is put back behind it, and what
-the original does not say is taken out. A model that fails costs nothing but its note. Words of documents stay harmless:
-no note opens or closes a block.
+In either case the note is checked: each fact that the question needs stands in it, or is put back behind it as long as
+the cap allows, and what the original does not say is taken out. A model that fails costs nothing but its note. Words of
+documents stay harmless: no note opens or closes a block.
 
 Measured in tokens, by a count that is given. Whether a model is worth its tokens is the caller's to know.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -27,7 +28,12 @@ CAP_TOKENS = 400
 """Tokens of a note that needs more: of a long text, for sentences that stand where the question is spoken of."""
 SHARE = 0.3
 """Of a text that its note may be, where that is more than `NOTE_TOKENS`: at least 70 % are saved."""
-SMALLER = 0.97
+NEARLY = 0.97
+"""Of its room: a note so long is not made longer."""
+MAX_TRIES = 10
+"""Of halving, three notes beside: each costs a count, which may be a way to the model server and back."""
+JOIN = "; "
+"""Between facts that are put back."""
 
 Method = Literal["whole", "extract", "model", "fallback"]
 """How a note came to be: nothing was left out; chosen; written by the model; chosen because the model failed."""
@@ -72,7 +78,8 @@ async def compress(
 ) -> Note:
     """Return ``text`` whole within ``cap`` tokens, else a note of it that serves ``question``.
 
-    The note has at most ``cap`` tokens, unless the facts that it must hold are more by themselves.
+    No note has more than ``cap`` tokens: of facts that are more by themselves it holds as many as fit, the question's
+    own first, and ``Note.retained`` says how many those are. Reading and choosing are done in a thread.
 
     Args:
         text: what is compressed.
@@ -106,35 +113,68 @@ class _Task:
     def chars_per_token(self) -> float:
         return len(self.choice.text) / self.before
 
-    async def note(self, body: str, method: Method) -> Note:
-        """Return ``body`` with what it lacks put back behind it."""
+    def fits(self, note: Note) -> bool:
+        return note.tokens_after <= self.room
+
+    async def note(self, body: str, method: Method, chars: float = math.inf) -> Note:
+        """Return ``body`` with what it lacks put back behind it, as far as that takes at most ``chars`` characters."""
+        text, retained, put_back = await asyncio.to_thread(self._mended, body, chars)
+        return Note(text, self.before, await self.count(text), method, len(self.choice.needed), retained, put_back)
+
+    def _mended(self, body: str, chars: float) -> tuple[str, int, int]:
         said, needed = Words(body), self.choice.needed
-        lacking = [fact for fact in needed if not self.choice.held(fact, said)]
-        text = neutral("\n".join(filter(None, [body, "; ".join(fact.text for fact in lacking)])))
+        back: list[str] = []
+        for fact in needed:
+            if len(fact.text) + len(JOIN) <= chars and not self.choice.held(fact, said):
+                back.append(fact.text)
+                chars -= len(fact.text) + len(JOIN)
+        text = neutral("\n".join(filter(None, [body, JOIN.join(back)])))
         words = Words(text)
-        retained = sum(self.choice.held(fact, words) for fact in needed)
-        return Note(text, self.before, await self.count(text), method, len(needed), retained, len(lacking))
+        return text, sum(self.choice.held(fact, words) for fact in needed), len(back)
+
+    async def packed(self, chars: float) -> Note:
+        """Return the best sentences in at most ``chars`` characters, with all that they lack."""
+        full = min(NOTE_TOKENS, self.room) * self.chars_per_token
+        body = await asyncio.to_thread(self.choice.pack, int(chars), int(min(chars, full)))
+        return await self.note(body, "extract")
+
+    async def bare(self, chars: float) -> Note:
+        """Return facts alone, in the order in which they are needed, in at most ``chars`` characters."""
+        return await self.note("", "extract", chars)
 
 
 async def _chosen(task: _Task) -> Note:
-    """Return a note of whole sentences: with less room at each try until it fits, then once with what room is left.
-
-    The last try holds the facts alone.
-    """
-    room, chars = task.room, task.room * task.chars_per_token
-    note = await _packed(task, chars)
-    while note.tokens_after > room and chars >= 1:
-        chars *= max(0.1, SMALLER * min(room / note.tokens_after, 1.0))
-        note = await _packed(task, chars)
-    if note.tokens_after < SMALLER * room:
-        fuller = await _packed(task, chars * room / max(1, note.tokens_after))
-        return fuller if note.tokens_after < fuller.tokens_after <= room else note
-    return note
+    """Return a note of whole sentences within the room; of facts alone where those leave none, as many as fit."""
+    chars = task.room * task.chars_per_token
+    first = await task.packed(chars)
+    if task.fits(first):
+        return await _fuller(task, first, chars)
+    bare = await task.bare(math.inf)
+    if task.fits(bare):
+        return await _halved(task, task.packed, bare, chars)
+    return await _halved(task, task.bare, Note("", task.before, 0, "extract", bare.needed), len(bare.text))
 
 
-async def _packed(task: _Task, chars: float) -> Note:
-    full = min(NOTE_TOKENS, task.room) * task.chars_per_token
-    return await task.note(task.choice.pack(int(chars), int(min(chars, full))), "extract")
+async def _fuller(task: _Task, note: Note, chars: float) -> Note:
+    """Return a note with what room is left, where one try finds it."""
+    if note.tokens_after >= NEARLY * task.room:
+        return note
+    fuller = await task.packed(chars * task.room / max(1, note.tokens_after))
+    return fuller if task.fits(fuller) and fuller.tokens_after > note.tokens_after else note
+
+
+async def _halved(task: _Task, make: Callable[[float], Awaitable[Note]], best: Note, most: float) -> Note:
+    """Return the longest note from ``make`` within the room, or ``best``, which fits; ``most`` characters do not."""
+    low, high, near = 0.0, most, (1 - NEARLY) * most
+    for _ in range(MAX_TRIES):
+        note = await make((low + high) / 2)
+        if task.fits(note):
+            best, low = note, (low + high) / 2
+        else:
+            high = (low + high) / 2
+        if best.tokens_after >= NEARLY * task.room or (low and high - low <= near):
+            break
+    return best
 
 
 async def _written(task: _Task, write: Write) -> Note | None:
@@ -146,9 +186,9 @@ async def _written(task: _Task, write: Write) -> Note | None:
         reply = await write(extract, task.choice.question)
     except (BackendError, BudgetExceeded, ConfigurationError):
         reply = ""
-    body = _without_inventions(reply, task.choice.text)
+    body = await asyncio.to_thread(_without_inventions, reply, task.choice.text)
     note = await task.note(body, "model") if body else None
-    if note is None or note.tokens_after > task.room:
+    if note is None or not task.fits(note):
         return replace(await _chosen(task), method="fallback")
     return note
 

@@ -19,7 +19,7 @@ from functools import cached_property
 
 from infra.text.sentences import Span, split_sentences
 from infra.text.terms import terms
-from tools.compress_facts import Fact, Words, facts
+from tools.compress_facts import Fact, Words, facts, names_inside
 
 NEIGHBOURS_WEIGHT = 0.5
 LATER_WORTH = 0.5
@@ -105,7 +105,7 @@ class Choice:
     @cached_property
     def needed(self) -> list[Fact]:
         """The facts that a note must hold, the question's own first."""
-        bearing = [fact for number in self._bearing for fact in facts(self._sentence(number))]
+        bearing = [fact for number in self._bearing for fact in facts(self._sentence(number), self._names)]
         decided = [Fact("decision", self._sentence(number)) for number in self._decided]
         return list(dict.fromkeys([*self._named, *bearing, *decided]))
 
@@ -145,10 +145,14 @@ class Choice:
         return [Words(self.text[start:end]) for start, end in self.spans]
 
     @cached_property
+    def _names(self) -> frozenset[str]:
+        return names_inside(self.text)
+
+    @cached_property
     def _named(self) -> list[Fact]:
         """The facts that the question names, in words of the text, where it holds them."""
         quoted = [Fact("name", match[1].strip()) for match in _QUOTED.finditer(self.question)]
-        named = [*facts(self.question), *quoted][:MAX_NAMED]
+        named = [*facts(self.question, self._names), *quoted][:MAX_NAMED]
         whole = Words(self.text)
         return [fact for fact in named if fact.text and whole.holds(fact)]
 

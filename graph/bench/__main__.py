@@ -231,7 +231,10 @@ def tokens(  # noqa: PLR0913 - the command's options
     arm: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again. Not given: all.")] = None,
     prefill: Annotated[float, typer.Option(min=1, help="The engine's prefill tokens/s.")] = tokens_bench.PREFILL,
     decode: Annotated[float, typer.Option(min=1, help="The engine's decode tokens/s.")] = tokens_bench.DECODE,
-    at_once: Annotated[int, typer.Option(min=1, max=64, help="Questions worked on at once.")] = tokens_bench.AT_ONCE,
+    at_once: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Questions worked on at once; not given: 6, or 1 at speeds from 1e6 on."),
+    ] = None,
 ) -> None:
     """Count the tokens, calls and seconds of a question: stock langgraph-supervisor, ours, ours with a saving off.
 
@@ -244,9 +247,10 @@ def tokens(  # noqa: PLR0913 - the command's options
     saving.
 
     The index is kept under DOCMIND_DATA_DIR. Takes about ten minutes, for the seconds are run at the stated speeds;
-    with --prefill 1e9 --decode 1e9 it takes two, and the tokens are the same. The last line is JSON: "reduction" is
-    what ours saves, the smaller of both kinds of questions, then kind by kind; "reduction_lean" beside the fewest
-    calls.
+    with --prefill 1e9 --decode 1e9 it takes less and the totals are the same. The uncached tokens of a question depend
+    on what was asked before and at the same time: at such speeds questions follow each other, and each run counts the
+    same. The last line is JSON: "reduction" is what ours saves, the smaller of both kinds of questions, then kind by
+    kind; "reduction_lean" beside the fewest calls.
     """
     if out:
         plots.check(out)

@@ -26,6 +26,7 @@ from rich.table import Table
 from graph.bench.report import quantiles, share
 from graph.bench.sets import EvaluationSet, Place, Question, read_spans
 from graph.nodes import listing
+from graph.notes import tokens
 from infra.engine.tokenizer import decode, encode
 from infra.errors import ConfigurationError
 from infra.settings import Settings
@@ -172,7 +173,7 @@ def _measured(cases: Sequence[Case], asked: int, advance: Callable[[], None]) ->
     others: dict[str, list[str]] = {HEAD: [], WORDS: []}
     for case in cases:
         began = time.perf_counter()
-        notes.append(asyncio.run(compress(case.said, case.question, _count)))
+        notes.append(asyncio.run(compress(case.said, case.question, tokens)))
         milliseconds.append(1_000 * (time.perf_counter() - began))
         room = notes[-1].tokens_after
         others[HEAD].append(decode(encode(case.said)[:room]))
@@ -187,10 +188,6 @@ def _measured(cases: Sequence[Case], asked: int, advance: Callable[[], None]) ->
     texts = {OURS: [note.text for note in notes], **others}
     rows = {name: {"questions": asked, **kept(cases, given)} for name, given in texts.items()}
     return {**rows, OURS: {**rows[OURS], **costs}}
-
-
-async def _count(text: str) -> int:
-    return len(encode(text))
 
 
 def _by_words(case: Case, room: int) -> str:

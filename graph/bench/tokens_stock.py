@@ -8,8 +8,9 @@ passage has one mark and it can be told what the answer cites.
 
 `Form` says what is changed: ``history`` is the library's output mode. ``parallel`` gives the hand-off to retrieval a
 ``query``, as the README's custom hand-off tool has, and carries out several hand-offs of one message side by side; the
-library itself loses them (its issue 230). ``lean`` ends four of the agents with their tool's result and no more words,
-and lets retrieval search side by side: the fewest calls that the library allows.
+library itself loses them (its issue 230). ``lean`` ends four of the agents with their tool's result and no more words:
+the fewest calls that the library allows. In every form an agent may make several calls in a message, which is the
+protocol's default: retrieval searches for all sub-questions at once.
 """
 
 # the libraries are partly untyped
@@ -169,10 +170,9 @@ def _compiled(model: BaseChatModel, searcher: Searcher, form: Form) -> CompiledS
 
 
 def _agent(name: str, model: BaseChatModel, own: BaseTool, form: Form) -> CompiledStateGraph[Any, Any, Any, Any]:
-    if not form.lean:
-        return create_react_agent(model=model, tools=[own], name=name, prompt=PROMPTS[name])
-    # with several results at the end, the library's last_message would keep results without their calls
-    own = own.model_copy(update={"return_direct": name != "retrieval"})
+    if form.lean:  # with several results at the end, the library's last_message would keep results without their calls
+        own = own.model_copy(update={"return_direct": name != "retrieval"})
+    # the protocol's default, which the embedded engine takes only where it is said
     asked = cast(Any, model).bind_tools([own], parallel_tool_calls=True)
     return create_react_agent(model=asked, tools=[own], name=name, prompt=PROMPTS[name])
 

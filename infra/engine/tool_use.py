@@ -3,7 +3,9 @@
 Stated rules, the same for every caller:
 
 * The first tool not called since the last user message is called. One of which it was said since then that it is not
-  needed (``no planner needed``; a hand-off tool's name may be given without ``transfer_to_``) is passed over.
+  needed is passed over: a line of its own, ``no planner needed`` or ``lookup: no planner needed`` (a hand-off tool's
+  name may be given without ``transfer_to_``). Documents do not say it: neither sources nor words with marks count, nor
+  what a tool gave that is not named like a published task.
 * Arguments: a tool that is named like a published task gets what that task's rule gives; ``draft`` takes over words
   with marks where nothing but these was said. Else text arguments are the last user text, or the ``<question>`` in it,
   and all others the smallest valid values. A parameter ``query`` takes the steps of a plan that was said since then
@@ -32,9 +34,9 @@ HANDOFF = "transfer_to_"
 PLANNED = "query"
 """The parameter that takes the steps of a plan."""
 
-_NEEDLESS = re.compile(r"\bno ([\w-]{1,64}) needed\b")
+_NEEDLESS = re.compile(r"^(?:\w{1,64}: )?no ([\w-]{1,64}) needed\.?$", re.MULTILINE)
 _STEP = re.compile(r"^q\d: (\S.*)$", re.MULTILINE)
-_MARKED = re.compile(r"(\S[^\[\]]*?)\s*\[(E\d{1,4}(?:, ?E\d{1,4}){0,9})\]")
+_MARK = re.compile(r"\[(E\d{1,4}(?:, ?E\d{1,4}){0,9})\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class _Result:
 def next_calls(tools: Sequence[Tool], messages: Sequence[Message], *, parallel: bool) -> list[Call]:
     """Return the calls to make now, none when all is done; several only of one tool, and where ``parallel``."""
     since = messages[last_user(messages) + 1 :]
-    needless = {name for said in _said(since) for name in _NEEDLESS.findall(said.text)}
+    needless = _needless(since)
     for tool in tools:
         if {tool.function.name, tool.function.name.removeprefix(HANDOFF)} & needless:
             continue
@@ -94,7 +96,7 @@ def closing_words(tools: Sequence[Tool], messages: Sequence[Message]) -> str:
     for result in reversed(list(_said(since))):
         if find_blocks(result.text, "source"):
             return drafted(_asked(messages), _sources(since), _parts(since)) or result.text[:QUOTED_CHARS]
-        if _MARKED.search(result.text) or (result.tool is None and result.text.strip()):
+        if any(_marked(result.text)) or (result.tool is None and result.text.strip()):
             return result.text[:QUOTED_CHARS]
         if result.tool in offered:
             return _from_results([r.text for r in _said(since) if r.tool in offered], _asked(messages))
@@ -153,10 +155,23 @@ def _argument(call: CalledTool) -> object:
 def _plan(messages: Sequence[Message]) -> list[str]:
     """The steps that were said last; what sources hold is no plan."""
     for result in reversed(list(_said(messages))):
-        own = "\n".join(result.text[start:end] for start, end in stretches(result.text, but="source"))
-        if steps := _STEP.findall(own):
+        if steps := _STEP.findall(_outside_sources(result.text)):
             return [step.strip() for step in steps]
     return []
+
+
+def _needless(messages: Sequence[Message]) -> set[str]:
+    """The names of the tools of which it was said that they are not needed."""
+    names: set[str] = set()
+    for result in _said(messages):
+        if not result.tool or result.tool in TASKS:
+            unmarked = _MARK.split(_outside_sources(result.text))[-1]
+            names.update(_NEEDLESS.findall(unmarked))
+    return names
+
+
+def _outside_sources(text: str) -> str:
+    return "\n".join(text[start:end] for start, end in stretches(text, but="source"))
 
 
 def _takes_text(schema: Schema, node: Any, text: str) -> bool:  # noqa: ANN401 - a schema's node
@@ -189,9 +204,18 @@ def _sources(messages: Sequence[Message]) -> list[str]:
 
 def _said_claims(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """The words with marks that were said since the last user message, each once."""
-    said = (m for result in _said(messages[last_user(messages) + 1 :]) for m in _MARKED.findall(result.text))
-    marks = {text.strip(): marks.replace(" ", "").split(",") for text, marks in said}
-    return [{"text": text, "marks": own, "quotes": []} for text, own in marks.items()]
+    said = (m for result in _said(messages[last_user(messages) + 1 :]) for m in _marked(result.text))
+    marks = {words: marks.replace(" ", "").split(",") for words, marks in said}
+    return [{"text": words, "marks": own, "quotes": []} for words, own in marks.items()]
+
+
+def _marked(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the words before each mark, back to the mark before, and what stands in the mark."""
+    at = 0
+    for mark in _MARK.finditer(text):
+        if words := text[at : mark.start()].strip():
+            yield words, mark[1]
+        at = mark.end()
 
 
 def _from_results(results: Sequence[str], question: str) -> str:

@@ -33,7 +33,8 @@ class ModelSettings(Section):
     validator: str = Field(default="", description="not set: the run's")
     supervisor: str = Field(default="", description="not set: the run's; used in llm mode")
     compression: str = Field(
-        default="", description="writes the notes that chosen sentences would make too long; not set: none does"
+        default="",
+        description="writes the notes that chosen sentences would make too long; the answer waits; not set: none does",
     )
 
 

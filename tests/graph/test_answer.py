@@ -83,6 +83,11 @@ def test_what_happened_on_the_way_is_counted_and_said() -> None:
     )
 
 
+def test_a_note_that_could_not_be_read_is_no_matter_of_the_answers() -> None:
+    unread = visit("compression", events=[Event(kind="fallback", detail="note: the reply was empty")])
+    assert notes_of(view(CITED), [unread]) == []
+
+
 def test_a_judgement_that_could_not_be_read_is_not_said_to_be_replaced() -> None:
     unread = visit("validator", events=[Event(kind="fallback", detail="judge: the reply was empty")])
     assert notes_of(view(CITED), [unread]) == [

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from graph.bench.__main__ import app, main
 from graph.bench.answers import Gold
-from graph.bench.tokens import questions
+from graph.bench.tokens import AT_ONCE, DECODE, Options, questions
 from graph.bench.tokens_arms import ARMS, Swap, chosen, swapped
 from graph.bench.tokens_figures import Row, figures_of, gold_rate, on_path
 from graph.bench.tokens_stock import PROMPTS, Form, Notebook, Stock
@@ -95,7 +95,7 @@ def test_every_arm_answers_the_same_questions_and_the_last_line_is_json(data: Pa
     assert figures["questions"] == {"compound": 1, "lookup": 1}
     assert list(figures["arms"]) == [arm.name for arm in ARMS]
     calls = {name: (arm["compound"]["calls"], arm["lookup"]["calls"]) for name, arm in figures["arms"].items()}
-    assert calls["stock"] == calls["stock_full_history"] == (17, 13)
+    assert calls["stock"] == calls["stock_full_history"] == (16, 13)
     assert calls["stock_parallel"] == (18, 13)
     assert calls["stock_lean"] == (12, 10)
     assert calls["ours"] < calls["ours_llm"] < calls["stock_lean"]
@@ -110,8 +110,7 @@ def test_every_arm_answers_the_same_questions_and_the_last_line_is_json(data: Pa
 
 @pytest.mark.usefixtures("data_dir")
 def test_a_second_run_counts_the_same_tokens(data: Path) -> None:
-    asked = ["tokens", "--data", str(data / "lihua_world"), "--arm", "ours", "--arm", "stock"]
-    asked += ["--at-once", "1", *FAST]
+    asked = ["tokens", "--data", str(data / "lihua_world"), "--arm", "ours", "--arm", "stock", *FAST]
     runs = [json.loads(CliRunner().invoke(app, asked).stdout.splitlines()[-1])["arms"] for _ in range(2)]
     for figures in runs:
         for kinds in figures.values():
@@ -132,6 +131,13 @@ def test_the_command_explains_itself_and_names_the_arms_it_knows(
     assert done.value.code == 2
     assert said.startswith("docmind: --arm best: there is none; known are stock, stock_full_history, ")
     assert said.count("\n") == 1
+
+
+def test_questions_follow_each_other_where_no_speed_is_modelled() -> None:
+    assert Options(Path(), 1, ARMS).together == AT_ONCE
+    assert Options(Path(), 1, ARMS, 1e9, 1e9).together == 1
+    assert Options(Path(), 1, ARMS, 1e9, DECODE).together == AT_ONCE
+    assert Options(Path(), 1, ARMS, 1e9, 1e9, 4).together == 4
 
 
 def test_half_of_the_questions_are_compound_and_all_have_an_answer() -> None:
@@ -176,7 +182,7 @@ async def ask_stock(form: Form, searcher: MeetingSearcher) -> tuple[dict[str, An
 
 
 @pytest.mark.usefixtures("data_dir")
-@pytest.mark.parametrize("form", [Form(parallel=True), Form(lean=True)], ids=["hand-offs", "searches"])
+@pytest.mark.parametrize("form", [Form(), Form("full_history"), Form(lean=True), Form(parallel=True)])
 def test_what_is_asked_for_side_by_side_really_runs_side_by_side(form: Form) -> None:
     searcher = MeetingSearcher(2)
     answer, calls = asyncio.run(ask_stock(form, searcher))

@@ -23,6 +23,7 @@ from tests.graph.desk import SmallDesk, SmallSearch
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
 LOOKUP = "When did Ann Miller open the bakery?"
+LONG = {"ann.txt": "Ann Miller opened the bakery in May 2021. " + "Bread is baked there every day. " * 100}
 DRAFTED = {"claims": [{"text": "Ann Miller opened the bakery in May 2021.", "marks": ["E1"]}]}
 
 
@@ -93,11 +94,8 @@ async def test_the_account_of_a_finished_question_is_dropped() -> None:
     assert desk.ledger.calls(question) == []
 
 
-async def test_notes_are_counted_as_the_runs_back_end_counts_and_only_after_a_model_was_asked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(notes, "PLAINLY_SHORT", 0.0)
-    desk = SmallDesk(server=ScriptedServer(model).transports)
+async def test_notes_are_counted_as_the_runs_back_end_counts_and_only_after_a_model_was_asked() -> None:
+    desk = SmallDesk(SmallSearch(texts=LONG), server=ScriptedServer(model).transports, agents={"route_by_rules": False})
     await build(desk).ainvoke({"messages": [HumanMessage(LOOKUP)]}, context=Context(backend="vllm"))
     assert set(desk.counted_for) == {"vllm"}
     talk = SmallDesk()
@@ -114,22 +112,18 @@ async def test_what_stays_whole_by_far_is_counted_by_estimate_and_no_server_is_a
 
 
 async def test_a_count_that_fails_costs_no_answer() -> None:
-    drafted: list[bool] = []
-
-    def script(body: dict[str, Any]) -> str:
-        drafted.append(task_of(body) == "draft")
-        return model(body)
-
     class Forgetful(SmallDesk):
         async def count(self, text: str, backend: BackendName | None = None) -> int:
-            if any(drafted):
-                raise BackendUnavailable("gone")
-            return await super().count(text, backend)
+            self.counted_for.append(backend)
+            raise BackendUnavailable("gone")
 
-    desk = Forgetful(server=ScriptedServer(script).transports)
+    server = ScriptedServer(model)
+    desk = Forgetful(SmallSearch(texts=LONG), server=server.transports, agents={"route_by_rules": False})
     answer = (await build(desk).ainvoke({"messages": [HumanMessage(LOOKUP)]}))["answer"]
+    [entry] = [entry for entry in answer["compression"] if entry["stage"] == "retrieval"]
     assert answer["answer"] == "Ann Miller opened the bakery in May 2021. [E1]"
-    assert answer["compression"][-1]["tokens_before"] > 0
+    assert len(desk.counted_for) == 1  # and never again
+    assert 0 < entry["tokens_after"] < entry["tokens_before"]
 
 
 async def test_the_router_sees_the_last_turns_without_their_sources() -> None:
@@ -138,8 +132,12 @@ async def test_the_router_sees_the_last_turns_without_their_sources() -> None:
     for n in range(MAX_TURNS):
         await graph.ainvoke({"messages": [HumanMessage(f"{n}: {LOOKUP}")]}, THREAD)
     last = histories(server)[-1]
-    assert len(last) == MAX_TURNS + 1
-    assert last[0].startswith(f"earlier: user: 0: {LOOKUP} assistant: Ann Miller opened the bakery in May 2021.")
+    assert last[:-MAX_TURNS] == [
+        f"earlier: user: 0: {LOOKUP}",
+        "earlier: assistant: Ann Miller opened the bakery in May 2021.",
+        f"earlier: user: 1: {LOOKUP}",
+        "earlier: assistant: Ann Miller opened the bakery in May 2021.",
+    ]
     assert last[-2:] == [
         f"user: {MAX_TURNS - 2}: {LOOKUP}",
         "assistant: Ann Miller opened the bakery in May 2021. [E1]",

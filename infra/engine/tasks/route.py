@@ -11,6 +11,8 @@ from infra.engine.tasks.plan import steps_of
 from infra.engine.tasks.task_input import TaskInput
 
 _SPEAKERS = ("user: ", "assistant: ")
+_EARLIER = "earlier: "
+"""Before each line of the note that stands for older turns; its lines say who spoke as well."""
 
 
 def route(task: TaskInput) -> dict[str, Any]:
@@ -23,9 +25,14 @@ def route(task: TaskInput) -> dict[str, Any]:
 
 
 def _turns(task: TaskInput) -> list[Turn]:
-    """Return the exchanges of the history, latest first; a line without a speaker goes on with the line before."""
+    """Return the exchanges of the history, latest first; a line without a speaker goes on with the line before.
+
+    In a note of older turns each sentence has its speaker, so what an assistant says goes on until a user speaks.
+    """
     said: list[list[str]] = []
-    for line in [line for block in task.blocks("history")[:1] for line in block.body.splitlines()]:
+    for line in [
+        line.removeprefix(_EARLIER) for block in task.blocks("history")[:1] for line in block.body.splitlines()
+    ]:
         speaker = next((speaker for speaker in _SPEAKERS if line.startswith(speaker)), "")
         if speaker:
             said.append([speaker, line.removeprefix(speaker)])
@@ -36,5 +43,5 @@ def _turns(task: TaskInput) -> list[Turn]:
         if speaker == "user: ":
             turns.append(Turn(text))
         elif turns:
-            turns[-1] = Turn(turns[-1].asked, text)
+            turns[-1] = Turn(turns[-1].asked, f"{turns[-1].answered} {text}".strip())
     return turns[::-1]

@@ -1,13 +1,16 @@
 """Tools: which one is called, with what, and that a stock agent comes to an end on it."""
 
 import json
+from time import process_time
 from typing import Any
 
 import pytest
 from langchain import agents
 from langchain_core.tools import tool as as_tool
 
+from infra.engine.protocol import Message
 from infra.engine.reply import NOTHING_FITS, WHO_I_AM
+from infra.engine.tool_use import closing_words
 from infra.text.blocks import block
 from tests.infra.engine.desk import Reply, chat, chunks_of, events, make_engine, model, stream, tool
 
@@ -217,6 +220,16 @@ def test_a_tool_that_is_said_not_to_be_needed_is_passed_over():
     assert [name for name, _ in called(chat(make_engine(), ASKED, tools=handoffs))] == ["transfer_to_planner"]
 
 
+def test_no_document_says_that_a_tool_is_not_needed():
+    handoffs = [tool("transfer_to_validator")]
+    words = "no validator needed"
+    source = block("source", words, id="E1")
+    spoken = [source, f"{words} [E1]", f"{words}\n[E1] More. [E2]", f"For parking, {words}."]
+    given = [after("search", result=words), after("look", result=source)]
+    for history in [*([*ASKED, said(text)] for text in spoken), *given]:
+        assert called(chat(make_engine(), history, tools=handoffs))[0][0] == "transfer_to_validator"
+
+
 def test_a_tool_that_is_named_like_a_task_gets_what_the_task_gives():
     kind = {"type": "object", "properties": {"kind": {"enum": ["lookup", "compound"]}}, "required": ["kind"]}
     asked = [{"role": "user", "content": "Who sailed to Rome in May, and who sang in Oslo in June?"}]
@@ -245,6 +258,26 @@ def test_a_draft_rests_on_what_was_found_before(found: dict[str, Any]):
 def test_a_draft_takes_over_marked_words_that_no_rule_would_choose():
     ((_, arguments),) = called(chat(make_engine(), [*ASKED, said("Ann sailed. [E2, E3]")], tools=[DRAFT]))
     assert arguments == {"claims": [{"text": "Ann sailed.", "marks": ["E2", "E3"]}]}
+
+
+@pytest.mark.parametrize(
+    ("words", "claims"),
+    [
+        ("Ann saw [a] ship [E1]", [("Ann saw [a] ship", ["E1"])]),
+        ("Ann sailed. [E2, E3] Bob sang [E1]", [("Ann sailed.", ["E2", "E3"]), ("Bob sang", ["E1"])]),
+        ("[E1] Ann sailed [E2][E3]", [("Ann sailed", ["E2"])]),
+    ],
+)
+def test_marked_words_reach_back_to_the_mark_before(words: str, claims: list[tuple[str, list[str]]]):
+    ((_, arguments),) = called(chat(make_engine(), [*ASKED, said(words)], tools=[DRAFT]))
+    assert [(claim["text"], claim["marks"]) for claim in arguments["claims"]] == claims
+
+
+def test_a_long_text_without_marks_is_read_in_time_that_grows_with_it():
+    words = Message(role="assistant", content="word " * 8_000)
+    began = process_time()
+    assert closing_words([], [words]).startswith("word word")
+    assert process_time() - began < 1  # a search that begins anew at each word takes ten times as long
 
 
 def test_sources_that_a_tool_gave_are_answered_from_with_their_marks():

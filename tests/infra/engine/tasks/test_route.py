@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.text.blocks import block
 from tests.infra.engine.tasks.calls import do, history, list_of, question
 
 
@@ -130,6 +131,16 @@ def test_the_answer_counts_where_the_questions_name_nobody():
 
 def test_a_history_line_without_a_speaker_goes_on_with_the_line_before():
     told = history("Who works here?", "It is\nCarla Ruiz.")
+    assert do("route", told, question("Where does she live?"))["question"] == "Where does Carla Ruiz live?"
+
+
+def test_the_note_of_earlier_turns_is_read_like_the_turns_it_stands_for():
+    note = ["user: Where does Ann Miller live?", "assistant: She has a house.", "assistant: It stands in Rome."]
+    lines = [*(f"earlier: {line}" for line in note), "user: How large is the cellar?", "assistant: 20."]
+    told = block("history", "\n".join(lines))
+    assert do("route", told, question("When did she move?"))["question"] == "When did Ann Miller move?"
+    found = ["earlier: user: Who works here?", "earlier: assistant: It is Carla Ruiz.", "earlier: assistant: So it is."]
+    told = block("history", "\n".join(found))
     assert do("route", told, question("Where does she live?"))["question"] == "Where does Carla Ruiz live?"
 
 
