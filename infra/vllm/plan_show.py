@@ -171,6 +171,10 @@ def verdict(found: Plan, cures: tuple[Remedy, ...]) -> list[str]:
     """Return in words whether it fits, and what makes it fit."""
     profile = PROFILES.get(found.wanted.profile)
     notes = [*found.model.notes, *(profile.beside if profile else ())]
+    if found.model.dtype == "bfloat16" and "bfloat16" not in found.gpu.kv_types:
+        notes.append(
+            f"{found.gpu.name} does not compute in bfloat16: vLLM needs --dtype half, which some models bear badly."
+        )
     if found.fits:
         tight = found.available_bytes - found.request_bytes < found.error_bytes
         but = "; it is close, within the error of the estimate" if tight else ""

@@ -6,6 +6,8 @@ import sys
 
 from typer.testing import CliRunner
 
+from infra.vllm.__main__ import main
+from infra.vllm.doors import DOORS
 from infra.vllm.plan_show import app
 
 ARGUMENTS = ["--model", "Qwen/Qwen3-4B-Instruct-2507-FP8", "--gpu", "RTX 4070", "--kv-cache-dtype", "fp8"]
@@ -44,3 +46,13 @@ def test_a_plan_loads_neither_a_model_library_nor_an_agent() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_kit_lists_its_doors_and_ends_wrong_use_with_one_line() -> None:
+    listed = CliRunner().invoke(main, ["--help"]).output
+    assert all(f" {name} " in listed for name in DOORS)
+    for words in (["--context", "abc"], ["--profile", "x"], ["--gpu", "x"], ["--model", "nobody/nothing"]):
+        done = CliRunner().invoke(main, ["plan", *ARGUMENTS, *words])
+        assert done.exit_code == 2
+        assert done.stderr.startswith("docmind: ")
+        assert done.stderr.count("\n") == 1
