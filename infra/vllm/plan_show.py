@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.errors import DocMindError
+from infra.errors import ConfigurationError, DocMindError
 from infra.text.plain import lines, one_line
-from infra.vllm import gpus, models
+from infra.vllm import gpus, machine, models
 from infra.vllm.asked import asks
 from infra.vllm.facts import GIB, Wanted
 from infra.vllm.memory import CONTEXT_BYTES
@@ -66,6 +66,11 @@ def _answer(wanted: Wanted, target: str, *, as_json: bool) -> int:
         return 0 if any(row.longest >= other.context for row in other.rows) else 1
     if target != "vllm":
         raise typer.BadParameter(f"--target {one_line(target)!r}: vllm, {' or '.join(TYPE_BITS)}")
+    ram = machine.here().ram_bytes if wanted.gpu is None and wanted.offload_gib else 0
+    if 0 < ram < wanted.offload_gib * GIB:
+        raise ConfigurationError(
+            f"--offload-gib {wanted.offload_gib:g} is more than the {ram / GIB:.1f} GiB of main memory that are here"
+        )
     found = plan(model, gpu, wanted)
     cures = remedies(found)
     _print(plan_json(found, cures)) if as_json else show_plan(Console(), found, cures)

@@ -80,6 +80,11 @@ def test_gpt_oss_loads_as_large_as_a_public_log_says() -> None:
     assert (facts.weight_bytes + facts.padding_bytes) / (1 << 30) == pytest.approx(65.9651, rel=0.005)
 
 
+def test_a_model_with_four_bits_loads_as_large_as_a_public_log_says() -> None:
+    facts = model("Qwen/Qwen2.5-7B-Instruct-AWQ")  # vllm issue 13882: "Loading model weights took 5.2032 GB"
+    assert facts.weight_bytes / (1 << 30) == pytest.approx(5.2032, rel=0.01)
+
+
 def test_qwen3_4b_in_fp8_weighs_four_gib() -> None:
     facts = model("Qwen3-4B-Instruct-2507-FP8")
     assert facts.weight_bytes / (1 << 30) == pytest.approx(4.1, abs=0.05)

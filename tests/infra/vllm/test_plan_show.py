@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
 from typer.testing import CliRunner
 
+from infra.vllm import gpus
 from infra.vllm.__main__ import main
 from infra.vllm.doors import DOORS
 from infra.vllm.plan_show import app
@@ -46,6 +48,13 @@ def test_a_plan_loads_neither_a_model_library_nor_an_agent() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_more_is_kept_in_main_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "installed", lambda: (gpus.gpu("RTX 4090"),))
+    done = CliRunner().invoke(app, ["--model", "Qwen/Qwen3-4B", "--offload-gib", "60000"])
+    assert done.exit_code == 2
+    assert "--offload-gib 60000 is more than the" in done.stderr
 
 
 def test_the_kit_lists_its_doors_and_ends_wrong_use_with_one_line() -> None:
