@@ -134,6 +134,17 @@ def test_without_either_the_shapes_say_it_and_a_note_says_so(tmp_path: Path) -> 
     assert facts.notes == ("The weights' size is estimated from their shapes; no weight files are here.",)
 
 
+def test_a_family_that_was_not_compared_with_vllm_says_so(tmp_path: Path) -> None:
+    parts = {
+        "linear_num_value_heads": 4,
+        "linear_num_key_heads": 4,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+    }
+    facts = model(str(folder(tmp_path, model_type="qwen3_5_text", **parts)))
+    assert "was not compared with vLLM's own figures" in facts.notes[-1]
+
+
 def test_a_model_of_the_hugging_face_cache_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     home = tmp_path / "models--some--model"
