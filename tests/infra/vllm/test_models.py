@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def folder(path: Path, tensors: dict[str, list[int]] | None = None, **changes: object) -> Path:
+def folder(path: Path, tensors: dict[str, list[int]] | None = None, **changes: Any) -> Path:
     """Write a model: its config, and a safetensors file with bfloat16 tensors of these shapes."""
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps({**SMALL, **changes}), encoding="utf-8")
@@ -141,7 +141,7 @@ def test_a_family_that_was_not_compared_with_vllm_says_so(tmp_path: Path) -> Non
         "linear_key_head_dim": 8,
         "linear_value_head_dim": 8,
     }
-    facts = model(str(folder(tmp_path, model_type="qwen3_5_text", **parts)))
+    facts = model(str(folder(tmp_path, None, model_type="qwen3_5_text", **parts)))
     assert "was not compared with vLLM's own figures" in facts.notes[-1]
 
 
