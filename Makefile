@@ -2,7 +2,7 @@
 # requirements.lock names (exact versions, checked by hash). PYTHON=/path/to/python chooses the interpreter.
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test check fmt prove bench dev live lock clean
+.PHONY: help ask test check fmt prove bench dev live gpu lock clean
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -54,6 +54,10 @@ live: $(READY) ## VLLM_DIR=folder tests against a real vLLM (CPU build, 3.5 GB, 
 	@test -n "$(VLLM_DIR)" || { echo 'Name a folder for the server (3.5 GB): make live VLLM_DIR=/path/to/folder' >&2; exit 2; }
 	@tests/live/setup.sh "$(VLLM_DIR)"
 	@VLLM_DIR="$(VLLM_DIR)" $(BIN)/pytest -q -m live tests/live
+
+gpu: $(READY) ## NAME=model the plan against this machine's GPU, with the vllm on the PATH
+	@test -n "$(NAME)" || { echo 'Name a model whose files are here: make gpu NAME=Qwen/Qwen3-4B-Instruct-2507' >&2; exit 2; }
+	@DOCMIND_GPU_MODEL="$(NAME)" $(BIN)/pytest -q -m gpu tests/live
 
 lock: $(READY) ## writes requirements.lock and requirements-ray.lock anew from pyproject.toml
 	@$(BIN)/python -m venv .venv/lock && .venv/lock/bin/python -m pip install -qq --disable-pip-version-check uv

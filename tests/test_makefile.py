@@ -81,7 +81,7 @@ def test_without_a_fitting_python_it_says_what_to_install(tmp_path: Path):
 def test_help_names_every_target():
     done = _make(ROOT, "help")
     listed = {line.split()[1] for line in done.stdout.splitlines()}
-    assert listed == {"help", "ask", "test", "check", "fmt", "prove", "bench", "dev", "live", "lock", "clean"}
+    assert listed == {"help", "ask", "test", "check", "fmt", "prove", "bench", "dev", "live", "gpu", "lock", "clean"}
 
 
 @pytest.mark.prove

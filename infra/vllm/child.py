@@ -161,6 +161,7 @@ class Child:
         for pid in self.members():
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        self._await_none(_LEFT_SECONDS)  # what is killed is gone a moment later
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_LEFT_SECONDS)
 

@@ -212,9 +212,9 @@ def _attention(subject: Subject) -> list[Given]:
 
 
 def _tools(subject: Subject, warnings: list[str]) -> list[Given]:
-    family = parsers_for(subject.model) if subject.model is not None else None
-    tool = subject.serve.tool_call_parser or (family.tool_calls if family else "")
-    reasoning = subject.serve.reasoning_parser or (family.reasoning if family else "")
+    family = parsers_for(subject.wanted.model, subject.model.architecture if subject.model is not None else "")
+    tool = subject.serve.tool_call_parser or family.tool_calls
+    reasoning = subject.serve.reasoning_parser or family.reasoning
     given = list[Given]()
     if tool and (subject.serve.tool_call_parser or tool in subject.options.tool_call_parsers):
         flag = "--enable-auto-tool-choice"

@@ -26,6 +26,9 @@ MLA_MODELS = frozenset(
 )
 """Model types that vLLM runs with compressed attention where ``kv_lora_rank`` is set (its ``is_deepseek_mla``)."""
 
+NOT_COMPARED = frozenset({"kimi_linear", "qwen3_5_text", "qwen3_5_moe_text"})
+"""Model types laid out by vLLM's rules that vLLM itself could not be asked about without a GPU."""
+
 UNKNOWN = {
     "compress_ratios": "DeepSeek-V4's compressed attention",
     "index_topk": "sparse attention with an index of its own",

@@ -15,7 +15,7 @@ from infra.errors import ConfigurationError
 from infra.text.plain import one_line, short_line
 from infra.vllm import files
 from infra.vllm.facts import ModelFacts
-from infra.vllm.families import groups
+from infra.vllm.families import NOT_COMPARED, groups
 from infra.vllm.fields import Fields
 from infra.vllm.quantization import Quantization, quantization_of
 from infra.vllm.states import BYTES
@@ -223,6 +223,8 @@ def _notes(outer: Fields, config: Fields, sizes: Sizes) -> tuple[str, ...]:
     notes: list[str] = []
     if sizes.known == "estimate":
         notes.append("The weights' size is estimated from their shapes; no weight files are here.")
+    if (family := config.words("model_type")) in NOT_COMPARED:
+        notes.append(f"The KV cache of {family} follows vLLM's rules, and was not compared with vLLM's own figures.")
     if outer is not config and (outer.has("vision_config") or outer.has("audio_config")):
         notes.append("The parts for images or sound are in the weights only as far as their files are here.")
     return tuple(notes)

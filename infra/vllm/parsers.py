@@ -1,14 +1,13 @@
 """Which of vLLM's parsers read a model's tool calls and its reasoning, by the model's family.
 
 Sources: vLLM's pages https://docs.vllm.ai/en/latest/features/tool_calling/ and
-https://docs.vllm.ai/en/latest/features/reasoning_outputs/ ; for Qwen3 the model cards of the Instruct, Thinking and
-Coder checkpoints. Whether a version has a parser is for `infra.vllm.options` to say.
+https://docs.vllm.ai/en/latest/features/reasoning_outputs/ ; for Qwen3 and 3.5 the model cards of the checkpoints; that
+hermes reads no call of Qwen2.5-Coder: https://github.com/hanXen/vllm-qwen2.5-coder-tool-parser . Whether a version has
+a parser is for `infra.vllm.options` to say.
 """
 
 import re
 from dataclasses import dataclass
-
-from infra.vllm.facts import ModelFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +26,13 @@ class _Family:
 
 
 _FAMILIES = (  # the first that fits; a model's name is compared without its owner and in small letters
+    _Family(r"Qwen3_5", r"", Parsers("qwen3_coder", "qwen3")),
     _Family(r"Qwen3", r"coder", Parsers("qwen3_coder")),
     _Family(r"Qwen3", r"instruct", Parsers("hermes")),
     _Family(r"Qwen3", r"thinking|^qwen3-\d", Parsers("hermes", "qwen3")),
     _Family(r"Qwen3", r"", Parsers("hermes")),
     _Family(r"Qwen2", r"qwq", Parsers("hermes", "deepseek_r1")),
+    _Family(r"Qwen2", r"coder", Parsers()),
     _Family(r"Qwen2|Llama", r"deepseek-r1", Parsers("", "deepseek_r1")),
     _Family(r"Qwen2|Llama|Mistral", r"hermes", Parsers("hermes")),
     _Family(r"Qwen2", r"", Parsers("hermes")),
@@ -49,11 +50,32 @@ _FAMILIES = (  # the first that fits; a model's name is compared without its own
     _Family(r"Phi", r"phi-4-mini", Parsers("phi4_mini_json")),
 )
 
+_NAMED = (  # the architecture that a name stands for, where the model's own files are not here
+    (r"deepseek-r1-distill-qwen|qwen-?2|^qwq", "Qwen2"),
+    (r"qwen-?3\.5", "Qwen3_5"),
+    (r"qwen-?3", "Qwen3"),
+    (r"llama-?4", "Llama4"),
+    (r"llama", "Llama"),
+    (r"mistral|mixtral", "Mistral"),
+    (r"gpt-oss", "GptOss"),
+    (r"minimax-m2", "MiniMaxM2"),
+    (r"glm-4\.[56]", "Glm4Moe"),
+    (r"deepseek-(v3|r1)|kimi-k2", "DeepseekV3"),
+    (r"granite", "Granite"),
+    (r"phi-4-mini", "Phi"),
+)
 
-def parsers_for(model: ModelFacts) -> Parsers:
-    """Return the parsers of the model's family; empty names where the family is not known."""
-    name = re.split(r"[/\\]", model.name.rstrip("/\\"))[-1].lower()
+
+def parsers_for(model: str, architecture: str = "") -> Parsers:
+    """Return the parsers of a model's family; empty names where the family is not known.
+
+    Args:
+        model: its name or folder.
+        architecture: first entry of its ``architectures``; empty where its files are not here.
+    """
+    name = re.split(r"[/\\]", model.rstrip("/\\"))[-1].lower()
+    built = architecture or next((known for pattern, known in _NAMED if re.search(pattern, name)), "")
     for family in _FAMILIES:
-        if re.match(family.architecture, model.architecture) and re.search(family.name, name):
+        if re.match(family.architecture, built) and re.search(family.name, name):
             return family.parsers
     return Parsers()

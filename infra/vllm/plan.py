@@ -13,9 +13,6 @@ from infra.vllm.speed import Ceilings, ceilings
 
 MAX_CONTEXT = 1 << 24
 
-KV_TYPES: tuple[KvDtype, ...] = ("bfloat16", "fp8_e4m3", "fp8_e5m2")
-"""Types of the KV cache that a plan shows beside each other."""
-
 LENGTHS = (4_096, 8_192, 16_384, 32_768, 65_536, 131_072, 262_144)
 """Lengths for which a plan says how many requests fit at once."""
 
@@ -128,11 +125,17 @@ def plan(model: ModelFacts, gpu: GpuFacts, wanted: Wanted) -> Plan:
         longest=longest,
         concurrent=together,
         at_length=tuple(_at_lengths(layout, available, model.max_context, step)),
-        kv=tuple(_row(kv_dtype, model, gpu, wanted, context) for kv_dtype in KV_TYPES),
+        kv=tuple(_row(kv_dtype, model, gpu, wanted, context) for kv_dtype in kv_types(model, gpu)),
         speed=ceilings(model, gpu, wanted, context, max(1, min(step.sequences, int(together)))),
         offload_tokens=_offloaded(model, wanted),
         problems=tuple(_problems(model, gpu, wanted, (longest, request, available))),
     )
+
+
+def kv_types(model: ModelFacts, gpu: GpuFacts) -> tuple[KvDtype, ...]:
+    """Return the types of the KV cache that a plan shows beside each other: 16 bits, and both kinds of FP8."""
+    plain: KvDtype = "float16" if model.dtype == "float16" or "bfloat16" not in gpu.kv_types else "bfloat16"
+    return plain, "fp8_e4m3", "fp8_e5m2"
 
 
 def serving(wanted: Wanted, kv_dtype: str) -> Serving:

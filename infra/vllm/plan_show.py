@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.errors import DocMindError
+from infra.errors import ConfigurationError, DocMindError
 from infra.text.plain import lines, one_line
-from infra.vllm import gpus, models
+from infra.vllm import gpus, machine, models
 from infra.vllm.asked import asks
 from infra.vllm.facts import GIB, Wanted
 from infra.vllm.memory import CONTEXT_BYTES
@@ -66,6 +66,11 @@ def _answer(wanted: Wanted, target: str, *, as_json: bool) -> int:
         return 0 if any(row.longest >= other.context for row in other.rows) else 1
     if target != "vllm":
         raise typer.BadParameter(f"--target {one_line(target)!r}: vllm, {' or '.join(TYPE_BITS)}")
+    ram = machine.here().ram_bytes if wanted.gpu is None and wanted.offload_gib else 0
+    if 0 < ram < wanted.offload_gib * GIB:
+        raise ConfigurationError(
+            f"--offload-gib {wanted.offload_gib:g} is more than the {ram / GIB:.1f} GiB of main memory that are here"
+        )
     found = plan(model, gpu, wanted)
     cures = remedies(found)
     _print(plan_json(found, cures)) if as_json else show_plan(Console(), found, cures)
@@ -171,6 +176,10 @@ def verdict(found: Plan, cures: tuple[Remedy, ...]) -> list[str]:
     """Return in words whether it fits, and what makes it fit."""
     profile = PROFILES.get(found.wanted.profile)
     notes = [*found.model.notes, *(profile.beside if profile else ())]
+    if found.model.dtype == "bfloat16" and "bfloat16" not in found.gpu.kv_types:
+        notes.append(
+            f"{found.gpu.name} does not compute in bfloat16: vLLM needs --dtype half, which some models bear badly."
+        )
     if found.fits:
         tight = found.available_bytes - found.request_bytes < found.error_bytes
         but = "; it is close, within the error of the estimate" if tight else ""

@@ -30,6 +30,7 @@ from infra.vllm.asked import asks
 from infra.vllm.child import Child, LogFile
 from infra.vllm.choice import Vllm, cpu_words, find_vllm, without_gpu
 from infra.vllm.command import Added, command_for
+from infra.vllm.compose import Composed
 from infra.vllm.facts import ModelFacts, Wanted
 from infra.vllm.failures import Diagnosis
 from infra.vllm.launch import Ear, Ended, follow
@@ -42,6 +43,7 @@ HEALTH_SECONDS = 2.0
 START_SECONDS = 1_800.0
 """A large model on a cold disk, compiled for the first time, takes minutes: 277 s are reported."""
 INTERRUPTED = 130
+_PORTS = {"http": 80, "https": 443}
 LEAST_CAPABILITY = (7, 0)
 """Compute capability that vLLM needs, 7.5 since 0.21: https://docs.vllm.ai/en/latest/getting_started/installation/gpu/"""
 
@@ -71,6 +73,7 @@ def serve(
     command = command_for(wanted, settings, added)
     for warning in command.warnings:
         typer.echo(f"docmind: {one_line(warning)}", err=True)
+    check_address(command.composed, settings.vllm.base_url)
     started = [*command_of(vllm.python), *command.composed.words]
     typer.echo(f"vLLM {vllm.version}: {one_line(shlex.join(started))}")
     raise typer.Exit(run(started, environment(vllm.python, command.composed.environment), settings, start_seconds))
@@ -123,11 +126,9 @@ def run(command: Sequence[str], env: Mapping[str, str], settings: Settings, star
     """Start a server, follow it to its end, and end all that it started; returns the exit code.
 
     Raises:
-        ConfigurationError: its port is taken, or the command cannot be started.
+        ConfigurationError: the command cannot be started.
         StoreError: its log cannot be written.
     """
-    where = urlsplit(settings.vllm.base_url)
-    check_port(settings.serve.host, where.port or 8_000)
     log = LogFile(settings.data_dir.expanduser() / LOG)
     typer.echo(f"log: {one_line(str(log.path))}")
     ear, told, ended = Ear(), list[Phase](), None
@@ -163,12 +164,18 @@ def why(ended: Ended, found: Diagnosis, log: str) -> str:
     return one_line(f"{cause}; {cure} (log: {log}{thread})")
 
 
-def check_port(host: str, port: int) -> None:
-    """Look whether the port is free, before vLLM takes a minute to find out.
+def check_address(composed: Composed, base_url: str) -> None:
+    """Look whether the server will answer where DocMind asks, and whether its port is free, before it takes a minute.
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: it will not, or it is not.
     """
+    where = urlsplit(base_url)
+    host, port = composed.value("--host"), int(composed.value("--port"))
+    if port != (where.port or _PORTS.get(where.scheme)):
+        raise ConfigurationError(
+            f"vLLM would listen on port {port}, DocMind asks at {base_url}; set the port in DOCMIND_VLLM__BASE_URL"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()

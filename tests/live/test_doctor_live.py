@@ -75,11 +75,11 @@ class Serving:
         return self.process.wait(timeout=60)
 
 
-@pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def started(home: Path, *options: str) -> Serving:
+    """Start `docmind serve` with the tiny model, as the settings describe it."""
     if not (folder := os.environ.get("VLLM_DIR")):
         pytest.fail("run `make live VLLM_DIR=/path/to/folder`")
-    home, url = tmp_path_factory.mktemp("serve"), f"http://127.0.0.1:{free_port()}/v1"
+    url = f"http://127.0.0.1:{free_port()}/v1"
     ours = {name: value for name, value in os.environ.items() if not name.startswith("DOCMIND_")}
     env = ours | {
         "DOCMIND_DATA_DIR": str(home),
@@ -92,12 +92,17 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         "VLLM_CACHE_ROOT": f"{folder}/cache",
         "OMP_NUM_THREADS": "2",
     }
-    command = [sys.executable, "-m", "infra.vllm", "serve", "--cpu", "--sequences", "8", "--eager"]
+    command = [sys.executable, "-m", "infra.vllm", "serve", "--cpu", "--sequences", "8", "--eager", *options]
     with (home / "output").open("w") as output:
         process = subprocess.Popen(
             command, cwd=REPOSITORY, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, text=True
         )
-    one = Serving(process, url, home / "output")
+    return Serving(process, url, home / "output")
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    one = started(tmp_path_factory.mktemp("serve"))
     try:
         one.await_line("answering")
         yield one
@@ -190,6 +195,14 @@ def test_ctrl_c_ends_the_server_and_every_process_of_it(serving: Serving):
     assert len(session_members(vllm)) >= 3, "the server, its engine, its worker"
     assert serving.end() == 0
     assert session_members(vllm) == []
+
+
+def test_a_real_failure_is_one_line_of_cause_and_cure(tmp_path: Path):
+    one = started(tmp_path, "--", "--chat-template", "/nowhere/template.jinja")
+    assert one.process.wait(timeout=START_SECONDS) == 1
+    assert one.lines()[-1].startswith(
+        "docmind: --chat-template names a file that is not there; leave --chat-template out"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -157,13 +157,33 @@ def test_the_served_name_is_what_docmind_asks_for(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_the_parsers_follow_the_model_s_family(name: str, parsers: tuple[str, str]) -> None:
-    found = parsers_for(model(name))
+    found = parsers_for(name, model(name).architecture)
+    assert (found.tool_calls, found.reasoning) == parsers
+    assert parsers_for(name) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "parsers"),
+    [
+        ("Qwen/Qwen3-8B-AWQ", ("hermes", "qwen3")),
+        ("Qwen/Qwen3.5-35B-A3B", ("qwen3_coder", "qwen3")),
+        ("Qwen/Qwen2.5-Coder-7B-Instruct", ("", "")),
+        ("Qwen/QwQ-32B", ("hermes", "deepseek_r1")),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", ("", "deepseek_r1")),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-8B", ("", "deepseek_r1")),
+        ("NousResearch/Hermes-3-Llama-3.1-8B", ("hermes", "")),
+        ("moonshotai/Kimi-K2-Instruct", ("kimi_k2", "")),
+        ("/models/tiny", ("", "")),
+    ],
+)
+def test_a_name_alone_tells_the_family_where_no_files_are_here(name: str, parsers: tuple[str, str]) -> None:
+    found = parsers_for(name)
     assert (found.tool_calls, found.reasoning) == parsers
 
 
 @pytest.mark.parametrize("name", known())
 def test_the_newest_version_has_the_parsers_of_every_model_of_the_table(name: str) -> None:
-    found, newest = parsers_for(model(name)), options_for()
+    found, newest = parsers_for(name, model(name).architecture), options_for()
     assert found.tool_calls in newest.tool_call_parsers
     assert not found.reasoning or found.reasoning in newest.reasoning_parsers
 

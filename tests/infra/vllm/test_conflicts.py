@@ -1,5 +1,6 @@
 """What cannot work is refused before it is launched, each with its reason in one line."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,7 +70,12 @@ def test_what_cannot_work_is_refused_in_one_line(extra: str, given: dict[str, An
         ("--tool-call-parser mine --tool-parser-plugin mine.py", {}),
         ("", {"on": "RTX 4090x8", "tensor_parallel": 8}),
         ("", {"on": "RTX 4090x16", "tensor_parallel": 16}),
-        ("", {"offload_gib": 32.0}),
+        ("", {"offload_gib": 64.0}),
+        ("-pp 36", {"on": "RTX 4090x36"}),
+        ("", {"batched_tokens": 8, "sequences": 8}),
+        ("--gpu-memory-utilization 1", {}),
+        ("--no-enable-chunked-prefill", {"batched_tokens": 8_192}),
+        ("", {"context": 262_144}),
         ("", {"on": None, "kv_cache_dtype": "fp8"}),
     ],
 )
@@ -88,6 +94,7 @@ def test_of_an_unknown_model_nothing_is_guessed() -> None:
 
 def test_tool_calls_without_a_parser_are_refused() -> None:
     about = unknown_model(subject("--enable-auto-tool-choice"))
+    about = replace(about, wanted=replace(about.wanted, model="somebody/something"))
     assert conflicts(about, compose(about)) == (
         "--enable-auto-tool-choice: it needs --tool-call-parser (DOCMIND_SERVE__TOOL_CALL_PARSER)",
     )

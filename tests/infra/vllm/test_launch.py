@@ -40,7 +40,7 @@ def followed(model: str, folder: Path, *, limit: float = 60.0, port: int = 0) ->
 
     def healthy() -> bool:
         try:
-            return httpx2.get(f"http://127.0.0.1:{port}/health", timeout=2, trust_env=False).is_success
+            return httpx2.get(f"http://127.0.0.1:{port}/health", timeout=30, trust_env=False).is_success
         except httpx2.TransportError:
             return False
 

@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def folder(path: Path, tensors: dict[str, list[int]] | None = None, **changes: object) -> Path:
+def folder(path: Path, tensors: dict[str, list[int]] | None = None, **changes: Any) -> Path:
     """Write a model: its config, and a safetensors file with bfloat16 tensors of these shapes."""
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps({**SMALL, **changes}), encoding="utf-8")
@@ -78,6 +78,11 @@ def test_active_weights_are_what_the_makers_publish(name: str, active: float) ->
 def test_gpt_oss_loads_as_large_as_a_public_log_says() -> None:
     facts = model("openai/gpt-oss-120b")  # vllm issue 23278: "Model loading took 65.9651 GiB"
     assert (facts.weight_bytes + facts.padding_bytes) / (1 << 30) == pytest.approx(65.9651, rel=0.005)
+
+
+def test_a_model_with_four_bits_loads_as_large_as_a_public_log_says() -> None:
+    facts = model("Qwen/Qwen2.5-7B-Instruct-AWQ")  # vllm issue 13882: "Loading model weights took 5.2032 GB"
+    assert facts.weight_bytes / (1 << 30) == pytest.approx(5.2032, rel=0.01)
 
 
 def test_qwen3_4b_in_fp8_weighs_four_gib() -> None:
@@ -127,6 +132,17 @@ def test_without_either_the_shapes_say_it_and_a_note_says_so(tmp_path: Path) -> 
     assert facts.weights_known == "estimate"
     assert facts.weight_bytes == 2 * facts.params
     assert facts.notes == ("The weights' size is estimated from their shapes; no weight files are here.",)
+
+
+def test_a_family_that_was_not_compared_with_vllm_says_so(tmp_path: Path) -> None:
+    parts = {
+        "linear_num_value_heads": 4,
+        "linear_num_key_heads": 4,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+    }
+    facts = model(str(folder(tmp_path, None, model_type="qwen3_5_text", **parts)))
+    assert "was not compared with vLLM's own figures" in facts.notes[-1]
 
 
 def test_a_model_of_the_hugging_face_cache_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

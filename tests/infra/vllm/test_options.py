@@ -127,6 +127,19 @@ def test_an_option_with_several_values_takes_them_all() -> None:
     )
 
 
+def test_the_longest_context_is_a_length_where_the_version_knows_it() -> None:
+    assert read("--max-model-len auto") == ["--max-model-len", "auto"]
+    assert read("--max-model-len -1") == ["--max-model-len=-1"]
+    assert "a whole number is needed" in refusal("--max-model-len auto", "0.10.2")
+    assert "a whole number is needed" in refusal("--max-num-seqs auto")
+
+
+def test_no_more_words_than_a_person_writes_are_read() -> None:
+    assert len(read_words(["--seed=1"] * 1_000, NOW)) == 1_000
+    with pytest.raises(ConfigurationError, match="1,001 words"):
+        read_words(["--seed=1"] * 1_001, NOW)
+
+
 def test_variables_that_are_gone_are_named_with_what_replaced_them() -> None:
     found = refused_variables(["VLLM_USE_V1", "VLLM_ATTENTION_BACKEND", "VLLM_USE_CUDNN_PREFILL", "PATH"], NOW)
     assert [line.split(" is no variable of vLLM 0.32.0: ")[0] for line in found] == [

@@ -118,7 +118,10 @@ def test_fp8_stands_beside_16_bits_and_says_what_it_saves() -> None:
     assert (rows["bfloat16"].saving, rows["fp8_e4m3"].saving) == (0.0, 0.5)
     assert rows["fp8_e4m3"].longest > 1.8 * rows["bfloat16"].longest
     assert "refuses e5m2 with an FP8 checkpoint" in rows["fp8_e5m2"].refused
-    assert "no kernels for it" in planned("T4").kv[1].refused
+    turing = planned("T4", context=4_096, sequences=2)
+    assert [row.kv_dtype for row in turing.kv] == ["float16", "fp8_e4m3", "fp8_e5m2"]
+    assert "no kernels for it" in turing.kv[1].refused
+    assert "vLLM needs --dtype half" in verdict(turing, ())[-1]
 
 
 def test_every_profile_fits_the_card_it_is_named_for() -> None:

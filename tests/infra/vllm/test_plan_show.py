@@ -4,8 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
 from typer.testing import CliRunner
 
+from infra.vllm import gpus
+from infra.vllm.__main__ import main
+from infra.vllm.doors import DOORS
 from infra.vllm.plan_show import app
 
 ARGUMENTS = ["--model", "Qwen/Qwen3-4B-Instruct-2507-FP8", "--gpu", "RTX 4070", "--kv-cache-dtype", "fp8"]
@@ -44,3 +48,20 @@ def test_a_plan_loads_neither_a_model_library_nor_an_agent() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_more_is_kept_in_main_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "installed", lambda: (gpus.gpu("RTX 4090"),))
+    done = CliRunner().invoke(app, ["--model", "Qwen/Qwen3-4B", "--offload-gib", "60000"])
+    assert done.exit_code == 2
+    assert "--offload-gib 60000 is more than the" in done.stderr
+
+
+def test_the_kit_lists_its_doors_and_ends_wrong_use_with_one_line() -> None:
+    listed = CliRunner().invoke(main, ["--help"]).output
+    assert all(f" {name} " in listed for name in DOORS)
+    for words in (["--context", "abc"], ["--profile", "x"], ["--gpu", "x"], ["--model", "nobody/nothing"]):
+        done = CliRunner().invoke(main, ["plan", *ARGUMENTS, *words])
+        assert done.exit_code == 2
+        assert done.stderr.startswith("docmind: ")
+        assert done.stderr.count("\n") == 1

@@ -18,11 +18,13 @@ from infra.vllm import __main__ as kit
 from infra.vllm import serve as door
 from infra.vllm.child import session_members
 from infra.vllm.choice import Vllm
+from infra.vllm.compose import Composed
 from infra.vllm.facts import Wanted
 from infra.vllm.failures import Diagnosis
 from infra.vllm.gpus import gpu
 from infra.vllm.launch import Ended
-from infra.vllm.serve import check_port, command_of, environment, usable, why
+from infra.vllm.serve import check_address, command_of, environment, usable, why
+from infra.vllm.words import Given
 
 REPOSITORY = Path(__file__).parents[3]
 STAND_IN = Path(__file__).with_name("vllm_stand_in.py")
@@ -142,6 +144,7 @@ def test_a_known_failure_is_one_line_of_cause_and_cure(tmp_path: Path, monkeypat
 
 def test_a_server_that_crashes_later_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     installed(tmp_path, monkeypatch, "up_on_a_cpu+crash")
+    monkeypatch.setattr(door, "HEALTH_SECONDS", 30.0)  # it is asked once only
     result = called("--cpu")
     assert result.exit_code == 1
     assert "answering" in result.stdout
@@ -176,12 +179,23 @@ def test_what_vllm_does_not_take_is_refused_before_the_start(
     assert not home.exists()
 
 
+def listening(port: int) -> Composed:
+    given = (Given("--host", "--host", ("127.0.0.1",)), Given("--port", "--port", (str(port),)))
+    return Composed("0.33.0", "m", given, {})
+
+
 def test_a_taken_port_is_told_at_once():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"port {port} on 127.0.0.1 .* DOCMIND_VLLM__BASE_URL"):
-            check_port("127.0.0.1", port)
-    check_port("127.0.0.1", port)
+            check_address(listening(port), f"http://127.0.0.1:{port}/v1")
+    check_address(listening(port), f"http://127.0.0.1:{port}/v1")
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:8001/v1", "http://127.0.0.1/v1", "https://127.0.0.1/v1"])
+def test_a_server_that_docmind_would_not_find_is_not_started(base_url: str):
+    with pytest.raises(ConfigurationError, match=r"listen on port 8000, DocMind asks at .* DOCMIND_VLLM__BASE_URL"):
+        check_address(listening(8_000), base_url)
 
 
 def test_without_vllm_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
