@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -91,6 +92,19 @@ async def test_the_supervising_model_reads_no_word_of_a_document_and_is_offered_
     assert [[function["name"] for function in functions] for functions in offered] == [
         [f"transfer_to_{agent}"] for agent in ("router", "planner", "retrieval", "synthesizer", "validator")
     ]
+
+
+async def test_no_edge_of_the_graph_goes_to_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted: list[str] = []
+    submit = ThreadPoolExecutor.submit
+
+    def noted(pool: ThreadPoolExecutor, work: Any, *args: Any, **more: Any) -> Any:
+        submitted.append(repr((work, *args)))
+        return submit(pool, work, *args, **more)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", noted)
+    await build(SmallDesk()).ainvoke({"messages": [HumanMessage(LOOKUP)]})
+    assert not [name for name in submitted if "run_in_executor" in name]
 
 
 async def test_only_the_outermost_graph_keeps_checkpoints() -> None:
