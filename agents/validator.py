@@ -222,7 +222,9 @@ async def _judge(case: Case, claims: Sequence[_Checked], asker: Asker) -> dict[i
 async def _judged(case: Case, claims: Sequence[_Checked], asker: Asker) -> tuple[dict[int, Judgement], list[_Checked]]:
     """Return the judgements of one call, and the claims whose words or sources the model did not see whole."""
     shown = [
-        block("claim", c.claim.text, id=str(n), marks=" ".join(x.label for x in c.citations))
+        block(
+            "claim", f"{c.claim.before} {c.claim.text}".strip(), id=str(n), marks=" ".join(x.label for x in c.citations)
+        )
         for n, c in enumerate(claims, start=1)
     ]
     try:

@@ -31,7 +31,7 @@ class Lines(BaseModel):
 def heard(pieces: Iterable[str]) -> list[list[Line]]:
     """Return what is told while ``pieces`` come."""
     told: list[list[Line]] = []
-    elements = Elements("lines", Line, lambda lines: told.append(list(lines)))
+    elements = Elements("lines", Line, lambda lines, _: told.append(list(lines)))
     for piece in pieces:
         elements.said(piece)
     return told
@@ -132,7 +132,7 @@ async def test_a_listener_hears_a_reply_before_it_is_whole_and_a_new_try_from_th
     told: list[list[str]] = []
     whole = '{"lines": [ {"text": "one"}, {"text": "two"} ]}'
     b = bench([Said(whole, breaks_after=5), whole])
-    listener = Elements("lines", Line, lambda lines: told.append([line.text for line in lines]))
+    listener = Elements("lines", Line, lambda lines, _: told.append([line.text for line in lines]))
     reply = await Asker(b.chat).ask([], Lines, task="say", listener=listener)
     assert [line.text for line in reply.value.lines] == ["one", "two"]
     assert told == [["one"], ["one"], ["one", "two"]]
@@ -143,7 +143,7 @@ async def test_a_listener_hears_the_server_that_takes_over_from_the_beginning() 
     told: list[list[str]] = []
     broken = Said('{"lines": [ {"text": "one"}, {"text": "two"} ]}', breaks_after=5)
     servers = pair([broken] * 3, ['{"lines": [ {"text": "three"} ]}'])
-    listener = Elements("lines", Line, lambda lines: told.append([line.text for line in lines]))
+    listener = Elements("lines", Line, lambda lines, _: told.append([line.text for line in lines]))
     reply = await Asker(servers.chat).ask([], Lines, task="say", listener=listener)
     assert [line.text for line in reply.value.lines] == ["three"]
     assert told == [["one"], ["one"], ["one"], ["three"]]
@@ -152,6 +152,6 @@ async def test_a_listener_hears_the_server_that_takes_over_from_the_beginning() 
 async def test_a_listener_hears_a_server_that_is_asked_in_words_because_it_refuses_a_schema() -> None:
     told: list[int] = []
     b = bench([Said("response_format json_schema is not supported", status=400), '{"lines": [ {"text": "one"} ]}'])
-    listener = Elements("lines", Line, lambda lines: told.append(len(lines)))
+    listener = Elements("lines", Line, lambda lines, _: told.append(len(lines)))
     await Asker(b.chat).ask([], Lines, task="say", listener=listener)
     assert told == [1]
