@@ -60,7 +60,7 @@ class Claim(Written):
     text: str
     quotes: Texts = Field(default_factory=list[str])
     before: SkipJsonSchema[str] = ""
-    """The copied sentences that it followed in the claim as it was written: what it may refer to."""
+    """What stood before it in the claim as it was written: copied sentences, to which it may refer."""
 
 
 class Draft(Written):
@@ -114,17 +114,15 @@ async def draft(
     """
     passages = {e.label: e.passage for e in case.evidence}
     notes = [block("text", "\n".join(objections))] if objections else []
-    heard = (
-        Elements("claims", Claim, lambda whole, begun: told(_taken(passages, whole, begun).claims)) if told else None
-    )
+    heard = Elements("claims", Claim, lambda whole, begun: told(taken(passages, whole, begun).claims)) if told else None
     try:
         reply = await asker.ask(case_messages(PROMPT, case, *notes), Draft, task="draft", listener=heard)
     except UnreadableReply:
         return Draft(claims=[])
-    return _taken(passages, reply.value.claims)
+    return taken(passages, reply.value.claims)
 
 
-def _taken(passages: Mapping[str, Passage], said: Sequence[Claim], begun: Claim | None = None) -> Draft:
+def taken(passages: Mapping[str, Passage], said: Sequence[Claim], begun: Claim | None = None) -> Draft:
     """Return what is taken of a model's claims, and of the one that has ``begun`` what will be whatever follows."""
     claims: list[Claim] = []
     listed = omitted = parted = 0
@@ -151,12 +149,15 @@ def _copied(claim: Claim, passages: Mapping[str, Passage], most: int, *, whole: 
     """Return where in a claim's line the sentences at its beginning stand that are copied, at most ``most``.
 
     Where the claim is not ``whole``, without those that may still turn out to go on: the last one, and the one before
-    while what follows it may be its end (an emoji).
+    while what follows it may be its end (an emoji, dashes).
     """
     line = _line(claim.text)
     spans = split_sentences(line)
+    goes_on = bool(spans) and not any(map(str.isalnum, line[slice(*spans[-1])]))
     if not whole:
-        spans = spans[: -1 if spans and line[spans[-1][0]].isascii() else -2]
+        spans = spans[: -2 if goes_on or not line[spans[-1][0]].isascii() else -1] if spans else []
+    elif goes_on:
+        spans = [*spans[:-2], (spans[-2:][0][0], spans[-1][1])]
     marked = [passages[mark] for mark in dict.fromkeys(claim.marks) if mark in passages]
 
     def stands(span: Span) -> bool:
@@ -168,7 +169,7 @@ def _copied(claim: Claim, passages: Mapping[str, Passage], most: int, *, whole: 
 
 def _sentences(claim: Claim, spans: Sequence[Span]) -> list[Claim]:
     line, marks = _line(claim.text), list(dict.fromkeys(claim.marks))
-    return [Claim(marks=marks, text=line[start:end]) for start, end in spans]
+    return [Claim(marks=marks, text=line[start:end], before=line[:start].rstrip()) for start, end in spans]
 
 
 def _unmarked(claim: Claim, start: int) -> Claim:
@@ -177,7 +178,7 @@ def _unmarked(claim: Claim, start: int) -> Claim:
     inside = [mark for place in _MARKED.findall(line[start:]) for mark in _MARK.findall(place)]
     marks = list(dict.fromkeys([*claim.marks, *inside]))
     text = _line(_MARKED.sub("", line[start:]))
-    return claim.model_copy(update={"marks": marks, "text": text, "before": line[:start]})
+    return claim.model_copy(update={"marks": marks, "text": text, "before": line[:start].rstrip()})
 
 
 def _line(words: str) -> str:
