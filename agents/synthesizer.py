@@ -114,12 +114,28 @@ async def draft(
     """
     passages = {e.label: e.passage for e in case.evidence}
     notes = [block("text", "\n".join(objections))] if objections else []
-    heard = Elements("claims", Claim, lambda whole, begun: told(taken(passages, whole, begun).claims)) if told else None
+    heard = Elements("claims", Claim, _new(passages, told)) if told else None
     try:
         reply = await asker.ask(case_messages(PROMPT, case, *notes), Draft, task="draft", listener=heard)
     except UnreadableReply:
         return Draft(claims=[])
     return taken(passages, reply.value.claims)
+
+
+def _new(
+    passages: Mapping[str, Passage], told: Callable[[Sequence[Claim]], None]
+) -> Callable[[Sequence[Claim], Claim | None], None]:
+    """Return what tells of the claims so far where they are others than those told last."""
+    last: list[Claim] = []
+
+    def heard(whole: Sequence[Claim], begun: Claim | None) -> None:
+        nonlocal last
+        claims = taken(passages, whole, begun).claims
+        if claims != last:
+            last = claims
+            told(claims)
+
+    return heard
 
 
 def taken(passages: Mapping[str, Passage], said: Sequence[Claim], begun: Claim | None = None) -> Draft:

@@ -168,19 +168,15 @@ def _check(claim: Claim, passages: dict[str, Passage]) -> Checked:
     A claim that is no quote is dropped here when its words or numbers do not stand in what it cites: no model has to be
     asked about it, and none can talk it in.
     """
+    marked = {mark: passages[mark] for mark in claim.marks if mark in passages}
+    spans = {mark: copied_span(claim.text, passage) for mark, passage in marked.items()}
+    if copied := [_citation(mark, marked[mark], span) for mark, span in spans.items() if span]:
+        return Checked(claim, copied, verbatim=True)
     citations: list[Citation] = []
-    copied: list[Citation] = []
-    for mark in dict.fromkeys(claim.marks):
-        passage = passages.get(mark)
-        if passage is None:
-            continue
-        if (same := copied_span(claim.text, passage)) is not None:
-            copied.append(_citation(mark, passage, same))
+    for mark, passage in marked.items():
         span = locate(claim.text, passage) or _quoted(claim.quotes, passage) or best_quote(claim.text, passage)
         if span is not None:
             citations.append(_citation(mark, passage, whole_sentences(span, passage)))
-    if copied:
-        return Checked(claim, copied, verbatim=True)
     headers = [passages[citation.label].header for citation in citations]
     carried = carries([*headers, *(citation.quote for citation in citations)], claim.text)
     return Checked(claim, citations if carried else [], verbatim=False)

@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from infra.llm.parse import Json, accepted
+from infra.llm.parse import MAX_CHARS, Json, accepted
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -25,6 +25,8 @@ MAX_READS = 256
 """Closing braces that are looked at in one reply; one is an element's end, the others stand in its texts."""
 MAX_GLANCES = 64
 """Ends of sentences at which one reply's element is looked at before it is whole."""
+MAX_ELEMENTS = 32
+"""Of a list; of a longer one nothing more is heard."""
 MAX_ELEMENT_CHARS = 16_384
 _DECODER = json.JSONDecoder(strict=False)  # as `infra.llm.parse` reads the whole reply
 _BLANKS = re.compile(r"\s*")
@@ -67,11 +69,13 @@ class Elements(Generic[T]):
         self._rest = ""  # from the end of the last element on
         self._pieces: list[str] = []  # not put to the rest yet
         self._tail = ""  # the last that was heard, from the end of a sentence on
-        self._chars = self._reads = self._glances = 0
+        self._heard = self._chars = self._reads = self._glances = 0
         self._inside = self._over = False  # whether the list has begun; whether nothing more is read
 
     def said(self, words: str) -> None:
         """Take words; where they may end an element, or a sentence of it, read what is there."""
+        self._heard += len(words)
+        self._over = self._over or self._heard > MAX_CHARS  # the whole reply will not be read either
         if self._over:
             return
         self._pieces.append(words)
@@ -102,8 +106,9 @@ class Elements(Generic[T]):
             self._over = True
             return
         at = 0
-        while (end := self._element(at)) is not None:
+        while len(self._found) < MAX_ELEMENTS and (end := self._element(at)) is not None:
             at = end
+        self._over = self._over or len(self._found) >= MAX_ELEMENTS
         self._rest = self._rest[at:]
         self._chars = len(self._rest)
 

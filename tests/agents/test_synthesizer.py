@@ -67,6 +67,15 @@ async def test_an_endless_draft_is_cut() -> None:
     assert drafted.omitted == 99 - MAX_CLAIMS
 
 
+async def test_of_a_draft_that_is_heard_each_state_is_told_once() -> None:
+    told: list[int] = []
+    model, _ = scripted({"claims": [{"text": f"Claim {n}.", "marks": ["E1"]} for n in range(99)]})
+    await draft(CASE, model, told=lambda claims: told.append(len(claims)))
+    assert told
+    assert told == sorted(set(told))
+    assert told[-1] == MAX_CLAIMS
+
+
 @pytest.mark.parametrize("marks", ["E1, E2", ["E1, E2"], ["[E1][E2]"], ["E1", "E2"], ["[E1]", " E2 "]])
 async def test_marks_are_read_however_they_are_listed(marks: object) -> None:
     model, _ = scripted({"claims": [{"text": "In May 2021.", "marks": marks}]})

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from infra.llm import partial
 from infra.llm.ask import Asker
 from infra.llm.parse import readings
-from infra.llm.partial import MAX_ELEMENT_CHARS, MAX_GLANCES, MAX_READS, Elements
+from infra.llm.partial import MAX_ELEMENT_CHARS, MAX_ELEMENTS, MAX_GLANCES, MAX_READS, Elements
 from tests.fakes import Said
 from tests.infra.llm.bench import bench
 from tests.infra.llm.test_guard_failover import pair
@@ -123,9 +123,16 @@ def test_the_work_is_bounded_however_hostile_the_reply(filling: str, monkeypatch
 def test_a_long_reply_is_read_in_work_that_grows_with_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
     counting = Counting()
     monkeypatch.setattr(partial, "_DECODER", counting)
-    text = json.dumps({"lines": [{"text": "word " * 20} for _ in range(100)]})
-    assert len(heard(text)[-1]) == 100
+    text = json.dumps({"lines": [{"text": "word " * 20} for _ in range(MAX_ELEMENTS)]})
+    assert len(heard(text)[-1]) == MAX_ELEMENTS
     assert counting.chars <= 4 * len(text)
+
+
+@pytest.mark.parametrize(("given", "read"), [(MAX_ELEMENTS + 1, MAX_ELEMENTS), (100_000, 0)])
+def test_of_a_long_list_in_one_piece_few_are_read_and_none_of_a_reply_too_long_to_be_read(given: int, read: int) -> None:
+    listed = ",".join(['{"text":"a"}'] * given)
+    told = heard([f'{{"lines":[{listed}]}}'])
+    assert sum(map(len, told)) == read
 
 
 async def test_a_listener_hears_a_reply_before_it_is_whole_and_a_new_try_from_the_beginning() -> None:
