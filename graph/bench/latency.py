@@ -26,7 +26,7 @@ from rich.table import Table
 from agents.synthesizer import Claim
 from graph.bench import plots
 from graph.bench.answers import Gold, read_gold, uncached
-from graph.bench.engine_process import serving
+from graph.bench.load_engine import served
 from graph.bench.report import quantiles, share
 from graph.bench.tokens import DECODE, PREFILL, SEED
 from graph.bench.tokens_arms import Swap, swapped
@@ -120,8 +120,8 @@ def run(options: Options, settings: Settings, console: Console) -> dict[str, Any
         bar = progress.add_task("", total=len(options.sizes) * len(gold))
         for size in options.sizes:
             progress.update(bar, description=f"{size:,} tokens of evidence")
-            with serving(options.prefill, options.decode) as url:
-                own = with_server(with_evidence(settings, size), url)
+            with served(options.prefill, options.decode) as engine:
+                own = with_server(with_evidence(settings, size), engine.base_url)
                 rows[str(size)] = figures_of(asyncio.run(_asked(own, roots, gold, lambda: progress.advance(bar))), size)
     return {"sizes": rows, "aims": aims(rows), "conditions": conditions(options)}
 

@@ -9,10 +9,8 @@ from typer.testing import CliRunner
 
 from graph.bench.__main__ import app, main
 from graph.bench.answers import Gold
-from graph.bench.engine_process import serving
 from graph.bench.latency import TIMES, Asked, aims, figures_of, questions, with_evidence, with_server
 from infra import resources
-from infra.errors import BackendUnavailable
 from infra.llm.ledger import Attempt, Call, Scope
 from infra.settings import Settings
 from tests.infra.cache.house import quick
@@ -62,12 +60,6 @@ def test_lookups_are_timed_over_a_port_and_the_last_line_is_json(data: Path, tmp
     assert (out / "latency.png").read_bytes().startswith(PNG)
 
 
-def test_the_engine_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graph.bench.engine_process.sys.executable", "/bin/false")
-    with pytest.raises(BackendUnavailable, match="docmind engine"), serving(1, 1):
-        pass
-
-
 def test_a_folder_without_questions_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCMIND_DATA_DIR", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["bench", "latency", "--data", str(tmp_path)])
@@ -86,9 +78,9 @@ def test_only_questions_with_one_right_record_are_asked() -> None:
 
 
 def test_the_server_is_asked_by_all_agents_and_the_evidence_bounded() -> None:
-    settings = with_server(with_evidence(Settings(), 400), "http://127.0.0.1:1/v1")
+    settings = with_server(with_evidence(Settings(), 123), "http://127.0.0.1:1/v1")
     assert (settings.backend, settings.vllm.base_url, settings.fallbacks) == ("vllm", "http://127.0.0.1:1/v1", [])
-    assert settings.retrieval != Settings().retrieval
+    assert settings.retrieval.clear_tokens == 123
 
 
 def asked(kind: str = "lookup", *, abstained: bool = False, sentence: float | None = 0.7, evidence: int = 400) -> Asked:
