@@ -102,9 +102,9 @@ def run(options: Options, settings: Settings, console: Console) -> dict[str, Any
     roots = indexed(settings, data, console)
     aside = home / f"overhead-{uuid4().hex}"
     try:
-        copies = [_copied(settings, aside / name) for name in ("plain", "caching")]
+        asked, caching = (_copied(settings, aside / name) for name in ("asked", "caching"))
         with Progress(console=console, transient=True) as progress:
-            bench = _Bench(*copies, roots, progress)
+            bench = _Bench(asked, caching, roots, progress)
             rows = asyncio.run(bench.rows(gold))
     finally:
         shutil.rmtree(aside, ignore_errors=True)
