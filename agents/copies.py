@@ -6,6 +6,8 @@ word (what stood before may condition or attribute what it links), a capital ("N
 is not 52, a list's part ends in ";", dots leave out words) or a pair of quotation marks (who says it?).
 """
 
+from functools import lru_cache
+
 from infra.text.sentences import split_sentences
 from tools.citations import locate
 from tools.evidence import Passage
@@ -13,8 +15,12 @@ from tools.evidence import Passage
 _DOTS = "\u2026"
 
 
+@lru_cache(maxsize=1_024)
 def copied_span(claim: str, passage: Passage) -> tuple[int, int] | None:
-    """Return where ``claim`` stands in ``passage`` as whole sentences, one full stop more or less at its end."""
+    """Return where ``claim`` stands in ``passage`` as whole sentences, one full stop more or less at its end.
+
+    Remembered, for a draft that is heard while it is written is checked again with each sentence.
+    """
     grid = split_sentences(passage.text)
     whole = locate(claim, passage)
     if whole is not None and _is_sentences(whole, passage, grid) and _keeps_edges(claim, whole, passage):

@@ -9,22 +9,20 @@ What a quote is, `agents.copies` says. Quotes at a draft's beginning can be show
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import takewhile
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from agents.common import Written
 from agents.copies import copied_span
+from agents.documents import Checked, most, sure, within
 from agents.synthesizer import Case, Claim, Draft, case_messages
 from infra.llm.ask import Asker, UnreadableReply
 from infra.llm.prompt import load
 from infra.text.blocks import block
 from infra.text.plain import short_line
-from infra.text.terms import terms
 from tools.citations import Citation, best_quote, carries, locate, whole_sentences
 from tools.evidence import Passage
 
@@ -59,6 +57,8 @@ class Accepted(BaseModel):
 
     text: str
     citations: list[Citation]
+    follows: bool = False
+    """Whether it was written in one claim with the sentence before it."""
 
 
 class Rejected(BaseModel):
@@ -81,15 +81,6 @@ class Verdict(BaseModel):
     rejected: list[Rejected]
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """A claim after the check by code: its citations, and whether it is itself a quote."""
-
-    claim: Claim
-    citations: list[Citation]
-    verbatim: bool
-
-
 async def validate(case: Case, draft: Draft, asker: Asker | None, before: Sequence[Verdict] = ()) -> Verdict:
     """Check every claim of ``draft`` against the evidence of ``case``; without an asker code alone decides.
 
@@ -103,11 +94,11 @@ async def validate(case: Case, draft: Draft, asker: Asker | None, before: Sequen
     judged |= await _judge(case, unjudged, asker) if unjudged and asker else {}
     objections = {id(item): _objection(item, judged) for item in checked}
     supported = [item for item in checked if objections[id(item)] is None]
-    kept = _within(supported, case)
+    kept = within(supported, case)
     rejected = [
         Rejected(text=item.claim.text, reason=why, judged_over=_over(item, passages) if id(item) in judged else ())
         if (why := objections[id(item)])
-        else Rejected(text=item.claim.text, reason=f"it cites a document beyond the {_most(case)} allowed")
+        else Rejected(text=item.claim.text, reason=f"it cites a document beyond the {most(case)} allowed")
         for item in checked
         if id(item) not in kept
     ]
@@ -115,11 +106,8 @@ async def validate(case: Case, draft: Draft, asker: Asker | None, before: Sequen
         rejected.append(
             Rejected(text=f"({draft.omitted} more)", reason="too long, or beyond the sentences of an answer")
         )
-    accepted: dict[str, Accepted] = {}
-    for item in supported:
-        if id(item) in kept:
-            accepted.setdefault(item.claim.text, Accepted(text=item.claim.text, citations=kept[id(item)]))
-    return Verdict(accepted=list(accepted.values()), rejected=rejected)
+    accepted = _once([replace(item, citations=kept[id(item)]) for item in supported if id(item) in kept])
+    return Verdict(accepted=accepted, rejected=rejected)
 
 
 def settled(case: Case, claims: Sequence[Claim]) -> list[Accepted]:
@@ -129,55 +117,69 @@ def settled(case: Case, claims: Sequence[Claim]) -> list[Accepted]:
     to judge, or whose documents a later claim could still take, the row ends.
     """
     passages = {e.label: e.passage for e in case.evidence}
-    row: list[_Checked] = []
+    row: list[Checked] = []
     for item in (_check(claim, passages) for claim in claims):
         if item.citations and not item.verbatim:
             break
         row += [item] if item.citations else []
-    parts = [step.question for step in case.plan.steps]
-    turns = enumerate(_in_turns(row, parts))
-    firm = [item for n, (turn, part, item) in turns if n == turn * len(parts) + part]  # nobody's turn comes before
-    allowed, _ = _allowed(firm, _most(case))
-    stays = takewhile(lambda item: all(citation.doc in allowed for citation in item.citations), row)
-    first: dict[str, Accepted] = {}
-    for item in stays:
-        first.setdefault(item.claim.text, Accepted(text=item.claim.text, citations=item.citations))
-    return list(first.values())
+    return _once(sure(row, case))
 
 
-def _refused(claims: Sequence[_Checked], before: Sequence[Verdict], shown: dict[str, Passage]) -> dict[int, Judgement]:
+def _once(items: Sequence[Checked]) -> list[Accepted]:
+    """Return what is said, without what was said before: the sentences of a claim with which an earlier one began.
+
+    Sentences of one claim stay or go together: the first often says who speaks, and many claims may begin so. The last
+    ones can still turn out to be new when more sentences of their claim come, but no longer to be old.
+    """
+    groups: list[list[Checked]] = []
+    for item in items:
+        if groups and _follows(item.claim, groups[-1][-1].claim):
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    said: list[list[str]] = []
+    once: list[Accepted] = []
+    for group in groups:
+        texts = [item.claim.text for item in group]
+        if not any(earlier[: len(texts)] == texts for earlier in said):
+            said.append(texts)
+            once += [Accepted(text=g.claim.text, citations=g.citations, follows=g is not group[0]) for g in group]
+    return once
+
+
+def _follows(claim: Claim, last: Claim) -> bool:
+    return bool(claim.before) and claim.before.startswith(last.before) and claim.before.endswith(last.text)
+
+
+def _refused(claims: Sequence[Checked], before: Sequence[Verdict], shown: dict[str, Passage]) -> dict[int, Judgement]:
     """Return what the model said of the claims that it refused before."""
     said = {(r.text, r.judged_over): r.reason for verdict in before for r in verdict.rejected if r.judged_over}
     reasons = {id(item): said.get((item.claim.text, _over(item, shown)), "") for item in claims}
     return {place: Judgement(claim="", supported=False, reason=why) for place, why in reasons.items() if why}
 
 
-def _over(item: _Checked, passages: dict[str, Passage]) -> tuple[str, ...]:
+def _over(item: Checked, passages: dict[str, Passage]) -> tuple[str, ...]:
     return tuple(sorted({passages[citation.label].id for citation in item.citations}))
 
 
-def _check(claim: Claim, passages: dict[str, Passage]) -> _Checked:
+def _check(claim: Claim, passages: dict[str, Passage]) -> Checked:
     """Find each mark's words in its passage: the claim itself, else the sentences of a given quote, else the best ones.
 
     A claim that is no quote is dropped here when its words or numbers do not stand in what it cites: no model has to be
     asked about it, and none can talk it in.
     """
+    marked = {mark: passages[mark] for mark in claim.marks if mark in passages}
+    spans = {mark: copied_span(claim.text, passage) for mark, passage in marked.items()}
+    if copied := [_citation(mark, marked[mark], span) for mark, span in spans.items() if span]:
+        return Checked(claim, copied, verbatim=True)
     citations: list[Citation] = []
-    copied: list[Citation] = []
-    for mark in dict.fromkeys(claim.marks):
-        passage = passages.get(mark)
-        if passage is None:
-            continue
-        if (same := copied_span(claim.text, passage)) is not None:
-            copied.append(_citation(mark, passage, same))
+    for mark, passage in marked.items():
         span = locate(claim.text, passage) or _quoted(claim.quotes, passage) or best_quote(claim.text, passage)
         if span is not None:
             citations.append(_citation(mark, passage, whole_sentences(span, passage)))
-    if copied:
-        return _Checked(claim, copied, verbatim=True)
     headers = [passages[citation.label].header for citation in citations]
     carried = carries([*headers, *(citation.quote for citation in citations)], claim.text)
-    return _Checked(claim, citations if carried else [], verbatim=False)
+    return Checked(claim, citations if carried else [], verbatim=False)
 
 
 def _quoted(quotes: Sequence[str], passage: Passage) -> tuple[int, int] | None:
@@ -192,7 +194,7 @@ def _citation(mark: str, passage: Passage, span: tuple[int, int]) -> Citation:
     return Citation(mark, passage.doc, start, end, quote, passage.section)
 
 
-def _objection(item: _Checked, judged: dict[int, Judgement]) -> str | None:
+def _objection(item: Checked, judged: dict[int, Judgement]) -> str | None:
     if not item.citations:
         return "its words do not stand in the passages it cites"
     if item.verbatim:
@@ -203,7 +205,7 @@ def _objection(item: _Checked, judged: dict[int, Judgement]) -> str | None:
     return None if judgement.supported else short_line(judgement.reason) or "the cited passages do not say so"
 
 
-async def _judge(case: Case, claims: Sequence[_Checked], asker: Asker) -> dict[int, Judgement]:
+async def _judge(case: Case, claims: Sequence[Checked], asker: Asker) -> dict[int, Judgement]:
     """Ask the model about the claims that code cannot decide.
 
     What did not fit the model's window was not judged: those claims are asked about once more, beside no other sources
@@ -219,10 +221,12 @@ async def _judge(case: Case, claims: Sequence[_Checked], asker: Asker) -> dict[i
     return judged | (await _judged(narrow, unseen, asker))[0]
 
 
-async def _judged(case: Case, claims: Sequence[_Checked], asker: Asker) -> tuple[dict[int, Judgement], list[_Checked]]:
+async def _judged(case: Case, claims: Sequence[Checked], asker: Asker) -> tuple[dict[int, Judgement], list[Checked]]:
     """Return the judgements of one call, and the claims whose words or sources the model did not see whole."""
     shown = [
-        block("claim", c.claim.text, id=str(n), marks=" ".join(x.label for x in c.citations))
+        block(
+            "claim", f"{c.claim.before} {c.claim.text}".strip(), id=str(n), marks=" ".join(x.label for x in c.citations)
+        )
         for n, c in enumerate(claims, start=1)
     ]
     try:
@@ -241,52 +245,3 @@ def _number(claim: str) -> str:
     """Return the number in a claim's id as a model may write it (``claim 1``), else the id."""
     numbers = _DIGITS.findall(claim[:MAX_ID_CHARS])
     return numbers[0] if len(numbers) == 1 else claim
-
-
-def _most(case: Case) -> int:
-    """How many documents an answer may cite: each part of a question may have one of its own."""
-    return max(case.max_documents, len(case.plan.steps))
-
-
-def _within(supported: Sequence[_Checked], case: Case) -> dict[int, list[Citation]]:
-    """Choose what may be cited: the parts of the question take turns, so that the first does not use up the documents.
-
-    Returns the citations of the claims that stay, by the claim's id. A copied sentence may lose some of its places,
-    since each holds it whole; a judged claim stays with all of its citations or not at all.
-    """
-    most = _most(case)
-    turns = _in_turns(supported, [step.question for step in case.plan.steps])
-    allowed, kept = _allowed([item for _, _, item in turns], most)
-    also = (citation.doc for item in kept if item.verbatim for citation in item.citations)
-    within = list(dict.fromkeys([*allowed, *also]))[:most]
-    return {id(item): [citation for citation in item.citations if citation.doc in within] for item in kept}
-
-
-def _allowed(items: Sequence[_Checked], most: int) -> tuple[dict[str, None], list[_Checked]]:
-    """Return the documents that ``items``, first come first served, may cite, and those that find room."""
-    allowed: dict[str, None] = {}
-    kept: list[_Checked] = []
-    for item in items:
-        documents = dict.fromkeys(citation.doc for citation in item.citations)
-        if item.verbatim:
-            documents = {} if documents.keys() & allowed.keys() else dict.fromkeys([next(iter(documents))])
-        if len(allowed | documents) <= most:
-            allowed |= documents
-            kept.append(item)
-    return allowed, kept
-
-
-def _in_turns(items: Sequence[_Checked], parts: Sequence[str]) -> list[tuple[int, int, _Checked]]:
-    """Order claims so that each part's first one comes before any part's second one; with its turn and its part.
-
-    A claim belongs to the part it shares most words with.
-    """
-    words = [set(terms(part)) for part in parts]
-    turns: Counter[int] = Counter()
-    placed: list[tuple[int, int, _Checked]] = []
-    for item in items:
-        said = set(terms(" ".join([item.claim.text, *(c.quote for c in item.citations)])))
-        part = max(range(len(words)), key=lambda n: len(words[n] & said), default=0)
-        placed.append((turns[part], part, item))
-        turns[part] += 1
-    return sorted(placed, key=lambda place: place[:2])

@@ -67,12 +67,17 @@ def text_of(view: View) -> str:
     if not accepted:
         words = [one_line(word) for word in unmentioned(view.asked, _terms_found(view))] if view.found() else []
         return NOTHING_FOUND + (f" Nothing there mentions {', '.join(words)}." if words else "")
-    return "\n".join([*map(sentence_of, accepted), *(f"Not answered: {part}" for part in unanswered(view))])
+    return "\n".join(["".join(sentences_of(accepted)), *(f"Not answered: {part}" for part in unanswered(view))])
 
 
-def sentence_of(claim: Accepted) -> str:
-    """Return an accepted claim as a line of the answer: its words, and its marks."""
-    return " ".join([_own_words(claim.text), *(f"[{c.label}]" for c in claim.citations)])
+def sentences_of(accepted: Sequence[Accepted]) -> list[str]:
+    """Return the sentences of an answer as they stand in its text, each its words and marks, one after another.
+
+    Each begins with what parts it from the one before: a space where both were written as one claim, else a new line.
+    """
+    sentences = [" ".join([_own_words(claim.text), *(f"[{c.label}]" for c in claim.citations)]) for claim in accepted]
+    gaps = [" " if claim.follows else "\n" for claim in accepted]
+    return [gap + sentence if n else sentence for n, (gap, sentence) in enumerate(zip(gaps, sentences, strict=True))]
 
 
 def unanswered(view: View) -> list[str]:
@@ -249,8 +254,8 @@ def _verdict(view: View) -> dict[str, Any] | None:
 
 def holds(view: View, text: str) -> bool:
     """Tell whether an answer's ``text`` begins with all that was shown of it before."""
-    sentences = view.shown.sentences
-    return text.split("\n")[: len(sentences)] == sentences
+    shown = "".join(view.shown.sentences)
+    return not shown or (text.startswith(shown) and text[len(shown) :][:1] in ("", " ", "\n"))
 
 
 def _seconds(view: View, visits: Sequence[Visit], text: str) -> dict[str, float | None]:

@@ -3,8 +3,11 @@
 Gives `Early`: it is told which sentences the verdict will surely hold (`agents.validator.settled`), time and again as
 a draft grows, and tells the run's custom stream each of them once, as an event of plain JSON:
 
-    {"event": "sentence", "question_id", "position" (from 1), "text" (a line of the answer), "citations": [...]}
+    {"event": "sentence", "question_id", "position" (from 1), "text", "citations": [...]}
     {"event": "withdrawn", "question_id", "reason"}    all sentences before it are void; positions begin again
+
+The texts of the sentences, one after another, are the beginning of the answer's text: each but the first begins with
+a new line, or with a space where it stands on the line of the one before.
 
 A draft whose reply broke, could not be read or was written by somebody else in the end (another server, rules) may
 begin otherwise than what was shown. While it is written anew what was shown stays, and stays for good where the new one
@@ -22,7 +25,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_stream_writer
 
 from agents.validator import Accepted
-from graph.answer import sentence_of
+from graph.answer import sentences_of
 from graph.noted import Shown
 from graph.state import State, View
 
@@ -63,30 +66,30 @@ class Early:
 
     def __init__(self, view: View, tell: Tell) -> None:
         self._question, self._tell = view.question, tell
-        self._lines = list(view.shown.sentences)
+        self._texts = list(view.shown.sentences)
         self._seconds = view.shown.seconds
 
     @property
     def shown(self) -> Shown:
         """What the user has seen and was not told to forget."""
-        return Shown(sentences=self._lines, seconds=self._seconds)
+        return Shown(sentences=self._texts, seconds=self._seconds)
 
     def now(self, sentences: Sequence[Accepted], *, whole: bool = False) -> None:
         """Show what is new of the sentences that are sure by now; ``whole``: the draft is, no more will come."""
-        lines = [sentence_of(sentence) for sentence in sentences]
-        known = len(self._lines)
-        if lines[:known] != self._lines:
-            if not whole and self._lines[: len(lines)] == lines:
+        texts = sentences_of(sentences)
+        known = len(self._texts)
+        if texts[:known] != self._texts:
+            if not whole and self._texts[: len(texts)] == texts:
                 return  # the draft is written again, so far the same
             self._tell(withdrawn(self._question.id, REWRITTEN))
-            self._lines, self._seconds, known = [], None, 0
-        for position, line in enumerate(lines[known:], start=known + 1):
+            self._texts, self._seconds, known = [], None, 0
+        for position, text in enumerate(texts[known:], start=known + 1):
             if self._seconds is None:
                 self._seconds = round(time.time() - self._question.asked_at, 4)
-            self._lines.append(line)
+            self._texts.append(text)
             citations = [asdict(citation) for citation in sentences[position - 1].citations]
             place = {"question_id": self._question.id, "position": position}
-            self._tell({"event": "sentence", **place, "text": line, "citations": citations})
+            self._tell({"event": "sentence", **place, "text": text, "citations": citations})
 
 
 def withdrawn(question_id: str, reason: str) -> dict[str, Any]:

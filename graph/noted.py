@@ -40,8 +40,8 @@ class Earlier(BaseModel):
 class Shown(BaseModel):
     """What the user saw of the answer before it was delivered.
 
-    ``sentences`` are lines of its text, in order; ``seconds`` is when the first of them was shown, since the question
-    was asked; None: none was.
+    ``sentences`` are the beginning of its text, in pieces; ``seconds`` is when the first of them was shown, since the
+    question was asked; None: none was.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -4,7 +4,7 @@
 inputs are there: in ``llm`` mode the model may choose among them, and a choice outside is replaced by the policy's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from graph.state import View
@@ -67,7 +67,8 @@ def _after_retrieval(view: View, limits: Limits) -> Decision:
             return _end("synthesizer")
         return _go("validator", f"round {len(view.drafts)}")
     verdict = view.verdicts[-1]
-    rounds = limits.max_rounds + (view.ended is not None)  # one more by rules, whose sentences need no judge
+    cut = in_play(replace(view, verdicts=[]), limits.clear_tokens) != in_play(view, 0)
+    rounds = max(limits.max_rounds, 1 + cut) + (view.ended is not None)  # one more by rules, which need no judge
     if not verdict.accepted and len(view.drafts) < rounds:
         return _go("synthesizer", f"round {len(view.drafts) + 1}")
     return _end("validator")
@@ -79,7 +80,7 @@ def in_play(view: View, clear_tokens: int) -> list[Finding]:
     For a part whose signal says that the documents do not answer it, nothing can be claimed and nothing accepted: what
     was found for it looks like an answer and is none. The answer then names the part as not answered. Where the best
     passages are clear, the first round sees no more than those. When nothing of it was accepted, they may have been the
-    wrong ones: a further round sees all, and reads the evidence anew.
+    wrong ones: a further round sees all, and reads the evidence anew, also where the settings allow but one.
     """
     likely = [finding for finding in view.found() if finding.signal.likely]
     return likely if view.verdicts else [narrowed(finding, clear_tokens) for finding in likely]

@@ -160,27 +160,25 @@ class Screen:
 
     def __init__(self, *, live: bool) -> None:
         self.live = live
-        self._lines: list[str] = []
+        self._shown = ""
 
     def tell(self, event: Mapping[str, Any]) -> None:
         """Show what an event of `graph.early` says."""
         if event["event"] == "withdrawn":
             self.withdraw(event["reason"])
         else:
-            self._lines.append(event["text"])
-            typer.echo(event["text"])
+            self._shown += event["text"]
+            typer.echo(event["text"], nl=False)
 
     def withdraw(self, reason: str) -> None:
         """Say of what was shown that it does not hold; nothing where nothing was."""
-        if self._lines:
-            typer.echo(f"\n(Withdrawn, all of the above: {reason}.)\n")
-        self._lines.clear()
+        if self._shown:
+            typer.echo(f"\n\n(Withdrawn, all of the above: {reason}.)\n")
+        self._shown = ""
 
     def end(self, text: str) -> None:
         """Print ``text``, which begins with what was shown, from there on."""
-        for line in self._lines:
-            text = text.removeprefix(line).removeprefix("\n")
-        typer.echo(text)
+        typer.echo(text.removeprefix(self._shown))
 
 
 def render(answer: dict[str, Any]) -> str:

@@ -49,6 +49,9 @@ class Context:
     """Whether an answer that was given before may be given again, and this one kept."""
 
 
+_CONTEXT = TypeAdapter(Context)
+
+
 class Stages:
     """The four nodes, as methods over one desk."""
 
@@ -137,7 +140,7 @@ def _words(message: HumanMessage) -> str:
 def _checked(context: Context | None) -> Context:
     """Return what was chosen for this run. Raises QuestionError for what cannot be: Studio sends any JSON."""
     try:
-        return TypeAdapter(Context).validate_python(asdict(context)) if context else Context()
+        return _CONTEXT.validate_python(asdict(context)) if context else Context()
     except ValidationError as error:
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:4])
         raise QuestionError(f"The run's context cannot be used ({said}).") from error

@@ -33,6 +33,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.graph import StateGraph
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.types import Command, Send
 from langgraph.warnings import LangGraphDeprecatedSinceV10
@@ -214,8 +215,22 @@ def supervise(
             supervisor_name=SUPERVISOR,
         )
     # no checkpoints of its own, as the agents (graph.nodes.agent_graph); the library passes no such wish on
-    cast(Pregel[Any, Any, Any, Any], workflow.nodes[SUPERVISOR].runnable).checkpointer = False
+    agent = cast(CompiledStateGraph[Any, Any, Any, Any], workflow.nodes[SUPERVISOR].runnable)
+    agent.checkpointer = False
+    for edges in agent.builder.branches.values():
+        for edge in edges.values():
+            _keep_on_the_loop(edge.path)
     return workflow
+
+
+def _keep_on_the_loop(path: Runnable[Any, Any]) -> None:
+    """Have an edge that only looks at the last message looked at where the graph runs, and not in a thread."""
+    if (look := getattr(path, "func", None)) is not None:
+
+        async def looked(state: Any) -> Any:  # noqa: ANN401 - the library's
+            return look(state)
+
+        cast(Any, path).afunc = looked
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What of a finding is shown: the best passages, what is nearly as good, and what still fits beside them.
 
-A finding is clear when its best passage leads those of every other document by ``LEAD`` and says ``SAID`` of the
-question's words. Passages that lie less than ``NEAR`` behind the best are then kept, where it is not clear those less
-than ``FAR`` behind it; of the others as many as fit a number of tokens beside them, those of the best one's document
-first. What is kept depends on the finding alone, and narrowing it again changes nothing. Pure; it asks no model.
+A finding is clear when its best passage leads those of every other document, if there is one, by ``LEAD`` and says
+``SAID`` of the question's words. Passages that lie less than ``NEAR`` behind the best are then kept, where it is not
+clear those less than ``FAR`` behind it; of the others as many as fit a number of tokens beside them, those of the best
+one's document first. What is kept depends on the finding alone, and narrowing it again changes nothing. Pure; asks no
+model.
 
 The constants were chosen with all questions of four sets in view (chat logs, a manual, essays, encyclopaedic prose;
 the embedded engine's answers; `docs/retrieval.md` has the table). On either half of the look-ups no fewer answers

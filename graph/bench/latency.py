@@ -4,13 +4,15 @@ Gives `run`. The embedded engine is served by a process of its own on a loopback
 prefix cache on, and the product asks it as a vLLM server, through a session as the command line has it: counts,
 streams, checks and all. Nothing is kept between questions but the server's prefix cache and open connections, which one
 question asked before fills. One question at a time; times are taken by the clock of whoever asks. Questions are those
-of LiHua-World with one right record; of them count those that are routed as look-ups and answered, because one that
-abstains needs no draft and would flatter the figures.
+of LiHua-World with one right record. Of them count those that are routed as look-ups, save those that abstain without a
+draft, which would flatter the figures; one that abstains after its drafts took their time. A round is a draft; where
+there are several, the evidence of a look-up is that of the first, and the time of all of them is the look-up's.
 """
 
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,12 +23,10 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from agents.synthesizer import Claim
-from graph.bench import plots
 from graph.bench.answers import Gold, read_gold, uncached
-from graph.bench.engine_process import serving
+from graph.bench.load_engine import served
 from graph.bench.report import quantiles, share
 from graph.bench.tokens import DECODE, PREFILL, SEED
 from graph.bench.tokens_arms import Swap, swapped
@@ -47,7 +47,6 @@ AIMS = {"end_to_end": 1.5, "first_useful": 0.7}
 """Seconds, p50, with at most ``AIM_TOKENS`` of evidence."""
 AIM_TOKENS = 400
 TIMES = ("end_to_end", "first_useful", "first_character", "prefill", "decode", "retrieval", "overhead")
-TOKENS = ("evidence_tokens", "draft_uncached_tokens", "draft_reply_tokens")
 
 _TEXT = re.compile(r'"text"\s{0,8}:\s{0,8}"[^"]')
 
@@ -72,7 +71,7 @@ class Asked:
     first_character: float | None = None
     first_claim: tuple[int, int] | None = None  # tokens of the reply up to its end; of them, of its text
     first_sentence: float | None = None
-    evidence_tokens: int = 0
+    drafts: list[int] = field(default_factory=list[int])  # tokens of evidence that each of them was shown
     end_to_end: float = 0.0
     answer: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -83,8 +82,13 @@ class Asked:
 
     @property
     def counts(self) -> bool:
-        """Whether it is a look-up that was answered."""
-        return self.answer["route"]["kind"] == "lookup" and not self.answer["abstained"]
+        """Whether it is a look-up that was answered, or abstains after a draft."""
+        return self.answer["route"]["kind"] == "lookup" and (bool(self.drafts) or not self.answer["abstained"])
+
+    @property
+    def evidence_tokens(self) -> int:
+        """Tokens of the first draft's evidence: what further rounds add is no other question."""
+        return self.drafts[0] if self.drafts else 0
 
     @property
     def times(self) -> dict[str, float]:
@@ -120,8 +124,8 @@ def run(options: Options, settings: Settings, console: Console) -> dict[str, Any
         bar = progress.add_task("", total=len(options.sizes) * len(gold))
         for size in options.sizes:
             progress.update(bar, description=f"{size:,} tokens of evidence")
-            with serving(options.prefill, options.decode) as url:
-                own = with_server(with_evidence(settings, size), url)
+            with served(options.prefill, options.decode) as engine:
+                own = with_server(with_evidence(settings, size), engine.base_url)
                 rows[str(size)] = figures_of(asyncio.run(_asked(own, roots, gold, lambda: progress.advance(bar))), size)
     return {"sizes": rows, "aims": aims(rows), "conditions": conditions(options)}
 
@@ -155,7 +159,7 @@ async def _asked(
     rows: list[Asked] = []
     resources.ledger.listen(lambda call: rows[-1].calls.append(call))
     listening = Swap("agents.synthesizer", "Elements", lambda _: _noting(lambda: rows[-1]))
-    shown = Swap("agents.synthesizer", "case_messages", lambda messages: _counting(messages, lambda: rows[-1]))
+    shown = Swap("agents.synthesizer", "case_messages", lambda messages: counting(messages, lambda: rows[-1]))
     with swapped([listening, shown]):
         async with Session(resources, Console(stderr=True), keep_threads=False) as session:
             for one in gold:
@@ -195,22 +199,23 @@ def _noting(row: Callable[[], Asked]) -> type[Elements[Claim]]:
     return Noting
 
 
-def _counting(messages: Callable[..., list[BaseMessage]], row: Callable[[], Asked]) -> Callable[..., list[BaseMessage]]:
-    """Return what renders a draft's prompt and notes how many of the engine's tokens its sources are."""
+def counting(messages: Callable[..., list[BaseMessage]], row: Callable[[], Asked]) -> Callable[..., list[BaseMessage]]:
+    """Return what renders a draft's prompt and notes of each how many of the engine's tokens its sources are."""
 
     def rendered(*case: Any) -> list[BaseMessage]:
         prompt = messages(*case)
         text = prompt[-1].text
-        row().evidence_tokens = len(encode(text[max(0, text.find("<source ")) : text.rfind("</source>") + 1]))
+        row().drafts.append(len(encode(text[max(0, text.find("<source ")) : text.rfind("</source>") + 1])))
         return prompt
 
     return rendered
 
 
 def figures_of(rows: Sequence[Asked], size: int) -> dict[str, Any]:
-    """Return the figures of one size: seconds as p50 and p95, over the look-ups that were answered.
+    """Return the figures of one size: seconds as p50 and p95, over the look-ups that count.
 
-    ``within`` are those whose evidence really is at most ``size`` tokens.
+    ``within`` are those whose evidence, in the first round, really is at most ``size`` tokens. ``rounds`` has how many
+    look-ups took so many rounds.
     """
     counted = [row for row in rows if row.counts]
     within = [row for row in counted if row.evidence_tokens <= size]
@@ -221,6 +226,8 @@ def figures_of(rows: Sequence[Asked], size: int) -> dict[str, Any]:
     return {
         "asked": len(rows),
         "lookups": len(counted),
+        "abstained": sum(row.answer["abstained"] for row in counted),
+        "rounds": _rounds(counted),
         "routed_by_rules": len(by_rules),
         "routed_by_model": len(by_model),
         "shown_early": share(sum(row.first_sentence is not None for row in counted), len(counted)),
@@ -240,7 +247,11 @@ def figures_of(rows: Sequence[Asked], size: int) -> dict[str, Any]:
 
 def _brief(rows: Sequence[Asked]) -> dict[str, Any]:
     times = {name: quantiles([row.times[name] for row in rows]) for name in (*AIMS, "first_character")}
-    return {"lookups": len(rows), **times}
+    return {"lookups": len(rows), "rounds": _rounds(rows), **times}
+
+
+def _rounds(rows: Sequence[Asked]) -> dict[str, int]:
+    return {str(rounds): number for rounds, number in sorted(Counter(len(row.drafts) for row in rows).items())}
 
 
 def _calls(row: Asked, agent: str) -> list[Call]:
@@ -266,32 +277,3 @@ def conditions(options: Options) -> dict[str, Any]:
         "at_once": 1,
         "evidence_setting": f"DOCMIND_RETRIEVAL__{EVIDENCE[0].upper()}",
     }
-
-
-def tables(figures: Mapping[str, Any], console: Console) -> None:
-    """Print a row for each size: seconds, p50 / p95."""
-    names = [name.replace("_", " ") for name in TIMES]
-    columns = ["at most", "look-ups", "by rules", "shown early", "evidence", "uncached", "reply", *names]
-    table = Table(*columns, title="A look-up, seconds: p50 / p95", title_justify="left")
-    for size, row in figures["sizes"].items():
-        counts = [str(row["lookups"]), str(row["routed_by_rules"]), f"{row['shown_early']:.2f}"]
-        tokens = [f"{row[name]['p50']:,.0f}" for name in TOKENS]
-        seconds = [f"{row[name]['p50']:.2f} / {row[name]['p95']:.2f}" for name in TIMES]
-        table.add_row(f"{int(size):,}", *counts, *tokens, *seconds)
-        within = [f"{row['within'][n]['p50']:.2f} / {row['within'][n]['p95']:.2f}" for n in TIMES[:3]]
-        table.add_row("  these only", str(row["within"]["lookups"]), *[""] * 5, *within)
-    console.print(table)
-
-
-def draw(figures: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draw the times over the size of the evidence; returns the file."""
-    lines = {
-        f"{name.replace('_', ' ')}, {quantile}": [
-            (float(size), row[name][quantile]) for size, row in figures["sizes"].items()
-        ]
-        for name in TIMES[:3]
-        for quantile in ("p50", "p95")
-    }
-    points = {f"aim: {name.replace('_', ' ')}": (float(AIM_TOKENS), seconds) for name, seconds in AIMS.items()}
-    names = ("tokens of evidence", "seconds")
-    return [plots.curves(folder / "latency.png", "A look-up, seconds", names, lines, points, shares=False)]

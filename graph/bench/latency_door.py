@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from graph.bench import latency as bench
+from graph.bench import latency_report as report
 from graph.bench import plots
 from infra.settings import load_settings
 from infra.telemetry import set_up_logging
@@ -39,7 +40,7 @@ def latency(
     set_up_logging(settings)
     figures = bench.run(options, settings, Console(stderr=True))
     console = Console()
-    bench.tables(figures, console if console.is_terminal else Console(width=TABLE_WIDTH))
-    for file in bench.draw(figures, out) if out else ():
+    report.tables(figures, console if console.is_terminal else Console(width=TABLE_WIDTH))
+    for file in report.draw(figures, out) if out else ():
         typer.echo(f"plot: {file}", err=True)
     typer.echo(json.dumps(figures))

@@ -6,7 +6,8 @@ goes out (`infra.measure.wire`); then a second fresh engine is sent the same mod
 a question one after the other. Requests for counts (``/tokenize``) are ours to make and not sent again. The engine does
 not slow requests down by each other, so a replay's throughput grows with what is at once until a processor is full.
 
-Seconds run from the first request to the end of the last answer; what was opened once is opened before.
+Seconds run from the first request to the end of the last answer; what was opened once is opened before. Both engines
+are warm by then: ours' by one question more, the replay's by the model calls of that question.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from graph.bench.watch import COMPLETIONS
 from graph.session import Ask, Session
 from infra.errors import ConfigurationError, DocMindError
 from infra.measure.spans import Span, levels
-from infra.measure.wire import ASKER, Recorder, Sent, replay
+from infra.measure.wire import ASKER, Recorder, Sent, client, replay
 from infra.resources import Resources
 from infra.settings import Settings
 
@@ -46,7 +47,19 @@ MOST = 128
 SEED = 8
 AIM = {"at_once": 32, "of_replay": 0.95}
 
-__all__ = ["AIM", "CONCURRENCY", "DECODE", "PREFILL", "ROUNDS", "Options", "draw", "run", "steps_of", "table"]
+__all__ = [
+    "AIM",
+    "CONCURRENCY",
+    "DECODE",
+    "PREFILL",
+    "ROUNDS",
+    "Options",
+    "draw",
+    "replayed",
+    "run",
+    "steps_of",
+    "table",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,7 @@ class Worked:
         sent: model calls that reached the endpoint.
         ours_cpu: processor seconds of this process.
         engine_cpu: processor seconds of the engine's.
+        warming: bodies of the model calls that were made before.
     """
 
     whole: Span
@@ -79,6 +93,7 @@ class Worked:
     sent: Sequence[Sent]
     ours_cpu: float
     engine_cpu: float
+    warming: Sequence[bytes] = ()
 
 
 def steps_of(text: str) -> list[int]:
@@ -113,7 +128,7 @@ def run(options: Options, settings: Settings, console: Console) -> dict[str, Any
                 ours = asyncio.run(_asked(_over(settings, engine), asked, roots, at_once, engine))
             progress.advance(bar)
             with served(options.prefill, options.decode) as engine:
-                again = asyncio.run(_replayed(ours, at_once, engine))
+                again = asyncio.run(replayed(ours, at_once, engine))
             progress.advance(bar)
             rows.append({"at_once": at_once, **figures_of(at_once, ours, again)})
     return {
@@ -155,6 +170,7 @@ async def _asked(
     with swapped([Swap("infra.llm.endpoint", "_network", lambda network: lambda: Recorder(network(), sent))]):
         async with Session(Resources(settings), Console(stderr=True), keep_threads=False) as session:
             await session.ask(Ask("What is said about the weather?", roots, cache=False))
+            warming = [one.body for one in sent if one.path == COMPLETIONS]
             sent.clear()
             cpu, engine_cpu, began = time.process_time(), engine.cpu_seconds(), time.perf_counter()
             async with asyncio.TaskGroup() as group:
@@ -163,23 +179,26 @@ async def _asked(
             whole, ours_cpu = Span(began, time.perf_counter()), time.process_time() - cpu
             engine_cpu = engine.cpu_seconds() - engine_cpu
     calls = [one for one in sent if one.path == COMPLETIONS]
-    return Worked(whole, spans, len(failed) + _refused(calls), calls, ours_cpu, engine_cpu)
+    return Worked(whole, spans, len(failed) + _refused(calls), calls, ours_cpu, engine_cpu, warming)
 
 
-async def _replayed(ours: Worked, at_once: int, engine: Served) -> Worked:
-    """Send what ours sent again, question by question in the order they were begun."""
+async def replayed(ours: Worked, at_once: int, engine: Served) -> Worked:
+    """Send what ours sent again, question by question in the order they were begun, after what warmed ours up."""
     asked: dict[str, list[Sent]] = {}
     for one in sorted(ours.sent, key=lambda sent: sent.span.start):
         asked.setdefault(one.asker, []).append(one)
     bodies = [[sent.body for sent in calls] for calls in asked.values()]
-    cpu, engine_cpu, began = time.process_time(), engine.cpu_seconds(), time.perf_counter()
-    sent = await replay(engine.root_url, COMPLETIONS, bodies, at_once)
-    whole, ours_cpu = Span(began, time.perf_counter()), time.process_time() - cpu
+    async with client(engine.root_url) as bare:
+        await replay(bare, COMPLETIONS, [ours.warming], 1)
+        cpu, engine_cpu, began = time.process_time(), engine.cpu_seconds(), time.perf_counter()
+        sent = await replay(bare, COMPLETIONS, bodies, at_once)
+        whole, ours_cpu = Span(began, time.perf_counter()), time.process_time() - cpu
+        engine_cpu = engine.cpu_seconds() - engine_cpu
     by_question: dict[str, list[Span]] = {}
     for one in sent:
         by_question.setdefault(one.asker, []).append(one.span)
     spans = [Span(min(s.start for s in calls), max(s.end for s in calls)) for calls in by_question.values()]
-    return Worked(whole, spans, _refused(sent), sent, ours_cpu, engine.cpu_seconds() - engine_cpu)
+    return Worked(whole, spans, _refused(sent), sent, ours_cpu, engine_cpu)
 
 
 def _refused(sent: Sequence[Sent]) -> int:

@@ -1,4 +1,7 @@
-"""The embedded engine on a loopback port, in a process of its own, for as long as a measurement needs it."""
+"""The embedded engine on a loopback port, in a process of its own, for as long as a measurement needs it.
+
+It shares nothing with whoever asks it: no event loop, no lock of Python, no memory; as a model server would.
+"""
 
 import os
 import select
@@ -40,16 +43,16 @@ class Served:
 
 @contextmanager
 def served(prefill: float, decode: float) -> Generator[Served]:
-    """Serve the engine with these speeds (tokens/s) on a free loopback port; it ends with the block.
+    """Serve the engine with these speeds (tokens/s) and a prefix cache on a free loopback port, until the block ends.
 
     Raises:
         BackendUnavailable: it does not start.
     """
-    command = [sys.executable, "-m", "infra.engine.serve", "--port", "0", "--prefill", str(prefill)]
+    speeds = ["--prefill", str(prefill), "--decode", str(decode), "--prefix-cache"]
     root = Path(infra.__file__).parents[1]
     given = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
     with subprocess.Popen(
-        [*command, "--decode", str(decode)],
+        [sys.executable, "-m", "infra.engine.serve", "--port", "0", *speeds],
         env={**os.environ, "PYTHONPATH": given},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

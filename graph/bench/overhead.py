@@ -8,7 +8,8 @@ call or a search was under way (`watch`); the rest is ``overhead``. Two other wa
 takes off only the engine's own work, so that reading a streamed reply counts, which a real server's pace hides;
 ``said`` is what the answer itself says (``seconds.overhead``), which counts the guard's work with the model and all of
 the retrieval agent's with retrieval. ``loop_cpu`` is the processor time of the event loop's thread, the engine's pieces
-and the client's reading included; it hardly depends on what else the machine does. All in milliseconds.
+and the client's reading included; it hardly depends on what else the machine does. All in milliseconds. Conversations
+and kept answers lie in copies of the data directory, which are removed.
 
 ``steps`` are our graph's nodes in the run without a checkpointer (``recall`` with the cache on), each time one was
 called: its time without model calls; ``retrieval`` has the search in it.
@@ -18,7 +19,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,9 @@ def indexed(settings: Settings, data: Path, console: Console) -> list[str]:
 
 
 def run(options: Options, settings: Settings, console: Console) -> dict[str, Any]:
-    """Measure over documents kept under the settings' data directory; a copy of the index serves the cache.
+    """Measure over documents kept under the settings' data directory.
+
+    What is asked is asked in two copies, one of them with caches: conversations and answers go with them.
 
     Raises:
         ConfigurationError: ``data`` is not the folder, or holds no question with an answer.
@@ -99,14 +102,19 @@ def run(options: Options, settings: Settings, console: Console) -> dict[str, Any
     roots = indexed(settings, data, console)
     aside = home / f"overhead-{uuid4().hex}"
     try:
-        shutil.copytree(settings.data_dir, aside, ignore=shutil.ignore_patterns("*.sock", "*.lock"))
-        caching = settings.model_copy(update={"data_dir": aside})
+        asked, caching = (_copied(settings, aside / name) for name in ("asked", "caching"))
         with Progress(console=console, transient=True) as progress:
-            bench = _Bench(settings, caching, roots, progress)
+            bench = _Bench(asked, caching, roots, progress)
             rows = asyncio.run(bench.rows(gold))
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return {**figures_of(rows), "load_average": [round(before, 2), round(os.getloadavg()[0], 2)]}
+
+
+def _copied(settings: Settings, folder: Path) -> Settings:
+    """Return the settings of a copy of the data directory."""
+    shutil.copytree(settings.data_dir, folder, ignore=shutil.ignore_patterns("*.sock", "*.lock", "threads.sqlite3*"))
+    return settings.model_copy(update={"data_dir": folder})
 
 
 class _Bench:
@@ -117,7 +125,7 @@ class _Bench:
         self._watch = Watch()
 
     async def rows(self, gold: Sequence[Gold]) -> dict[str, list[Row]]:
-        """Ask all arms every question; each question begins with another arm."""
+        """Ask all arms every question; see `turns`."""
         bar = self._progress.add_task("Overhead", total=len(gold))
         async with AsyncExitStack() as stack:
             with watched(self._watch):
@@ -126,9 +134,8 @@ class _Bench:
                 for text in WARMING:
                     for answered in arms.values():
                         await answered(text)
-                for number, one in enumerate(_mixed(gold)):
-                    first = number % len(arms)
-                    for name in [*arms][first:] + [*arms][:first]:
+                for one, names in turns(gold, [*arms]):
+                    for name in names:
                         rows[name].append(await self._row(one, arms[name]))
                         await stored()
                     again = await self._row(one, arms["ours_cache"])
@@ -162,8 +169,14 @@ class _Bench:
         return Row(one, answer, whole, spent, [*seen.calls], [*seen.work], [*seen.searches], [*seen.steps])
 
 
-def _mixed(gold: Sequence[Gold]) -> list[Gold]:
-    """Return the questions, of which the compound ones come first, with both kinds in turn."""
+def turns(gold: Sequence[Gold], arms: Sequence[str]) -> Iterator[tuple[Gold, list[str]]]:
+    """Yield the questions, of which the compound ones come first, with both kinds in turn, and the arms in their order.
+
+    Each pair of a compound question and a look-up begins with another arm, so every arm begins as often for each kind.
+    """
     half = len(gold) // 2
-    turns = [one for pair in zip(gold[:half], gold[half:], strict=False) for one in pair]
-    return [*turns, *gold[2 * half :]]
+    pairs = zip(gold[:half], gold[half:], strict=False)
+    mixed = [*(one for pair in pairs for one in pair), *gold[2 * half :]]
+    for number, one in enumerate(mixed):
+        first = number // 2 % len(arms)
+        yield one, [*arms[first:], *arms[:first]]

@@ -2,7 +2,8 @@
 
 `Recorder` stands before an awaiting transport and notes every request that it carries: its body, and when it left and
 its last byte came. Whose it was says `ASKER`, which is set by whoever asks and goes along with its tasks. `replay`
-sends recorded bodies at a server: as many askers at once, the requests of each in their order, no pause between.
+sends recorded bodies at a server: as many askers at once, the requests of each in their order, no pause between. Its
+`client` is opened apart, so that a clock can be started when it is open and its server is warm.
 """
 
 import asyncio
@@ -85,7 +86,13 @@ class _Read(httpx2.AsyncByteStream):
             self._over()
 
 
-async def replay(base_url: str, path: str, asked: Sequence[Sequence[bytes]], at_once: int) -> list[Sent]:
+def client(base_url: str) -> httpx2.AsyncClient:
+    """Return a client for `replay`, with no bound on its connections; to be entered."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    return httpx2.AsyncClient(base_url=base_url, timeout=REPLAY_SECONDS, trust_env=False, limits=limits)
+
+
+async def replay(over: httpx2.AsyncClient, path: str, asked: Sequence[Sequence[bytes]], at_once: int) -> list[Sent]:
     """Send each asker's bodies one after the other, ``at_once`` askers at a time; return the requests as they ended.
 
     Raises:
@@ -93,18 +100,16 @@ async def replay(base_url: str, path: str, asked: Sequence[Sequence[bytes]], at_
     """
     sent: list[Sent] = []
     free = asyncio.Semaphore(at_once)
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx2.AsyncClient(base_url=base_url, timeout=REPLAY_SECONDS, trust_env=False, limits=limits) as client:
 
-        async def one(number: int, bodies: Sequence[bytes]) -> None:
-            async with free:
-                for body in bodies:
-                    began = time.perf_counter()
-                    reply = await client.post(path, content=body, headers={"content-type": "application/json"})
-                    span = Span(began, time.perf_counter())
-                    sent.append(Sent(str(number), path, body, reply.status_code, span))
+    async def one(number: int, bodies: Sequence[bytes]) -> None:
+        async with free:
+            for body in bodies:
+                began = time.perf_counter()
+                reply = await over.post(path, content=body, headers={"content-type": "application/json"})
+                span = Span(began, time.perf_counter())
+                sent.append(Sent(str(number), path, body, reply.status_code, span))
 
-        async with asyncio.TaskGroup() as group:
-            for number, bodies in enumerate(asked):
-                group.create_task(one(number, bodies))
+    async with asyncio.TaskGroup() as group:
+        for number, bodies in enumerate(asked):
+            group.create_task(one(number, bodies))
     return sent

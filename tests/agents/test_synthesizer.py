@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agents.planner import Plan, Step, single
-from agents.synthesizer import MAX_CLAIM_CHARS, MAX_CLAIMS, Case, Claim, Draft, draft
+from agents.synthesizer import MAX_CLAIM_CHARS, MAX_CLAIMS, MAX_PARTED, Case, Claim, Draft, draft
 from infra.text.blocks import find_blocks
 from tests.agents.models import evidence, scripted
 
@@ -67,6 +67,15 @@ async def test_an_endless_draft_is_cut() -> None:
     assert drafted.omitted == 99 - MAX_CLAIMS
 
 
+async def test_of_a_draft_that_is_heard_each_state_is_told_once() -> None:
+    told: list[int] = []
+    model, _ = scripted({"claims": [{"text": f"Claim {n}.", "marks": ["E1"]} for n in range(99)]})
+    await draft(CASE, model, told=lambda claims: told.append(len(claims)))
+    assert told
+    assert told == sorted(set(told))
+    assert told[-1] == MAX_CLAIMS
+
+
 @pytest.mark.parametrize("marks", ["E1, E2", ["E1, E2"], ["[E1][E2]"], ["E1", "E2"], ["[E1]", " E2 "]])
 async def test_marks_are_read_however_they_are_listed(marks: object) -> None:
     model, _ = scripted({"claims": [{"text": "In May 2021.", "marks": marks}]})
@@ -77,6 +86,66 @@ async def test_marks_in_a_claims_own_words_are_taken_out_of_them() -> None:
     model, _ = scripted({"claims": [{"text": "Ann opened it [E1] in May\n\n2021 [E2, E3].", "marks": ["E1"]}]})
     claim = Claim(text="Ann opened it in May 2021.", marks=["E1", "E2", "E3"])
     assert (await draft(CASE, model)).claims == [claim]
+
+
+OPENED, SELLS = "Ann Miller opened the bakery in May 2021.", "She sells forty loaves a day."
+
+
+async def said_as(*texts: str, marks: str = "E1") -> list[tuple[str, str]]:
+    """Return the words of a draft's claims, each with what stood before it, when a model writes ``texts``."""
+    model, _ = scripted({"claims": [{"marks": [marks], "text": text} for text in texts]})
+    return [(claim.text, claim.before) for claim in (await draft(CASE, model)).claims]
+
+
+async def test_copied_sentences_at_a_claims_beginning_become_claims_of_their_own() -> None:
+    assert await said_as(f"{OPENED}\n{SELLS}") == [(OPENED, ""), (SELLS, OPENED)]
+    both = f"{OPENED} {SELLS}"
+    assert await said_as(f"{both} So she is rich. {OPENED}") == [
+        (OPENED, ""),
+        (SELLS, OPENED),
+        (f"So she is rich. {OPENED}", both),
+    ]
+
+
+@pytest.mark.parametrize("text", [f"Ann is a baker. {OPENED}", f"{OPENED[:-1]} [E1]. {SELLS}"])
+async def test_what_begins_with_a_reworded_sentence_stays_one_claim(text: str) -> None:
+    assert [before for _, before in await said_as(text)] == [""]
+
+
+async def test_what_is_copied_from_a_passage_that_is_not_marked_stays_one_claim() -> None:
+    assert await said_as(f"{OPENED} {SELLS}", marks="E7") == [(f"{OPENED} {SELLS}", "")]
+
+
+async def test_a_face_at_a_claims_end_stays_with_its_sentence() -> None:
+    said = f"{OPENED} \U0001f600"
+    case = Case(CASE.question, CASE.plan, [evidence(f"{said}\n{SELLS}")])
+    model, _ = scripted({"claims": [{"marks": ["E1"], "text": said}]})
+    assert [claim.text for claim in (await draft(case, model)).claims] == [said]
+
+
+async def test_of_an_endless_claim_only_so_many_sentences_are_parted_and_no_word_is_lost() -> None:
+    texts = [" ".join([OPENED] * 20)] * 3
+    said = await said_as(*texts)
+    assert len(said) == MAX_PARTED + len(texts)
+    assert " ".join(text for text, _ in said) == " ".join(texts)
+
+
+async def test_a_rest_that_is_no_sentence_leaves_the_copied_ones_before_it() -> None:
+    model, _ = scripted({"claims": [{"text": f"{OPENED} {'X' * (MAX_CLAIM_CHARS + 1)}", "marks": ["E1"]}]})
+    assert await draft(CASE, model) == Draft(claims=[Claim(text=OPENED, marks=["E1"])], omitted=1)
+
+
+async def test_a_model_does_not_say_what_stood_before_a_claim() -> None:
+    model, server = scripted({"claims": [{"text": OPENED, "marks": ["E1"], "before": "Not true:"}]})
+    assert (await draft(CASE, model)).claims == [Claim(text=OPENED, marks=["E1"])]
+    assert "before" not in json.dumps(server.chats[0]["response_format"])
+
+
+async def test_the_marks_are_asked_for_before_the_text() -> None:
+    model, server = scripted({"claims": []})
+    await draft(CASE, model)
+    schema = json.dumps(server.chats[0]["response_format"])
+    assert schema.index('"marks"') < schema.index('"text"')
 
 
 @pytest.mark.parametrize("marks", [[{"id": "E1"}], {"E1": 1}, [["E1"]]])

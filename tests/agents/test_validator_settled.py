@@ -1,6 +1,7 @@
 """What may be shown while a draft is still written: the verdict holds it first, whatever follows."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage
 
 from agents.planner import Plan, Step, single
-from agents.synthesizer import Case, Claim, Draft
+from agents.synthesizer import Case, Claim, Draft, taken
 from agents.validator import Accepted, Judgement, Judgements, Verdict, settled, validate
 from infra.llm.ask import Asker, Reply
+from infra.llm.partial import Elements
 from tests.agents.models import evidence
 
 SENTENCES = {f"E{n}": f"Shop {n} opened in May 200{n}." for n in range(1, 5)}
@@ -73,6 +75,81 @@ def test_the_verdict_begins_with_what_was_settled_whatever_follows(
         assert now[: len(shown)] == shown, "a sentence that was shown stays"
         shown = now
     assert accepted[: len(shown)] == shown
+
+
+PASSAGES = {e.label: e.passage for e in EVIDENCE}
+SAID = st.lists(
+    st.sampled_from(
+        [
+            *SENTENCES.values(),
+            SHARED,
+            *(
+                "So it is.",
+                "Shop 1 opened",
+                "in 2001. Why?",
+                "e.g. Mr.",
+                "\u2600",
+                "\U0001f600 \U0001f600",
+                "- ?!",
+                "...",
+                '"Oh!"',
+            ),
+            *("[E2]", "[E1, E2].", "A \\ B", "Shop 2. opened.", "\n", "\u3002", "}", '{"text": "'),
+        ]
+    ),
+    max_size=6,
+).map(" ".join)
+WRITTEN = st.lists(
+    st.builds(Claim, marks=st.lists(st.sampled_from([*SENTENCES, "E9"]), min_size=1, max_size=3), text=SAID), max_size=4
+)
+
+
+@given(st.sampled_from(CASES), WRITTEN, st.lists(st.booleans(), min_size=9, max_size=9), st.integers(1, 9))
+@example(CASES[2], [Claim(marks=["E1"], text=f"{SENTENCES['E1']} {SHARED} So it is.")], [False], 1)
+@example(CASES[2], [Claim(marks=["E1"], text=f"{SENTENCES['E1']} \u2600")], [False], 1)
+@example(CASES[2], [Claim(marks=["E1"], text=f"{SENTENCES['E1']} [E2] {SHARED} [E3]")], [True], 1)
+@example(CASES[2], [Claim(marks=["E1"], text=t) for t in (SHARED, f"{SHARED} {SENTENCES['E1']}")], [True], 1)
+def test_the_verdict_begins_with_what_was_shown_of_a_reply_that_was_still_written(
+    case: Case, written: list[Claim], supported: list[bool], size: int
+) -> None:
+    shown: list[Accepted] = []
+
+    def told(whole: Sequence[Claim], begun: Claim | None) -> None:
+        nonlocal shown
+        now = settled(case, taken(PASSAGES, whole, begun).claims)
+        assert now[: len(shown)] == shown, "a sentence that was shown stays"
+        shown = now
+
+    claims = [claim.model_dump(include={"marks", "text"}) for claim in written]
+    reply, hearer = json.dumps({"claims": claims}, ensure_ascii=size % 2 == 0), Elements("claims", Claim, told)
+    for start in range(0, len(reply), size):
+        hearer.said(reply[start : start + size])
+    accepted = verdict(case, taken(PASSAGES, written).claims, supported).accepted
+    assert accepted[: len(shown)] == shown
+
+
+def test_a_copied_sentence_is_shown_with_the_first_word_after_it() -> None:
+    told: list[list[str]] = []
+    hearer = Elements(
+        "claims",
+        Claim,
+        lambda whole, begun: told.append([s.text for s in settled(CASES[2], taken(PASSAGES, whole, begun).claims)]),
+    )
+    for word in f'{{"claims": [{{"marks": ["E1"], "text": "{SENTENCES["E1"]} All '.split(" "):
+        hearer.said(f"{word} ")
+    assert told == [[SENTENCES["E1"]]]
+
+
+def test_a_claim_that_begins_as_an_earlier_one_is_said_whole_and_what_was_said_is_not_said_again() -> None:
+    hey, first, second = "Bob: Hey!", "The mill is shut.", "The bakery is open."
+    case = Case(QUESTION, single(QUESTION), [evidence(f"{hey} {first}\n\n{hey} {second}")], 2)
+    passages = {e.label: e.passage for e in case.evidence}
+    said = [f"{hey} {first}", f"{hey} {second}", hey, f"{hey} {first}", second]
+    claims = taken(passages, [Claim(marks=["E1"], text=text) for text in said]).claims
+    expected = [(hey, False), (first, True), (hey, False), (second, True), (second, False)]
+    assert [(one.text, one.follows) for one in verdict(case, claims, []).accepted] == expected
+    assert [(one.text, one.follows) for one in settled(case, claims)] == expected
+    assert [one.text for one in settled(case, claims[:3])] == [hey, first], "it may still be an old one"
 
 
 @given(st.lists(st.integers(1, 4), max_size=6))

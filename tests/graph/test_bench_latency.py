@@ -1,22 +1,24 @@
 """The latency of a look-up over a port: what is timed, what counts, and the last line."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from agents.planner import single
+from agents.synthesizer import PROMPT, Case, case_messages
 from graph.bench.__main__ import app, main
 from graph.bench.answers import Gold
-from graph.bench.engine_process import serving
-from graph.bench.latency import TIMES, Asked, aims, figures_of, questions, with_evidence, with_server
+from graph.bench.latency import TIMES, Asked, aims, counting, figures_of, questions, with_evidence, with_server
 from infra import resources
-from infra.errors import BackendUnavailable
 from infra.llm.ledger import Attempt, Call, Scope
 from infra.settings import Settings
 from tests.infra.cache.house import quick
 from tests.tools.words import WordEmbedder
+from tools.evidence import Evidence, Passage
 
 RECORDS = {
     "20260105_1100": "Ann: The old boiler in the cellar leaks water. I will call the plumber about the boiler.",
@@ -53,6 +55,7 @@ def test_lookups_are_timed_over_a_port_and_the_last_line_is_json(data: Path, tmp
     figures = json.loads(done.stdout.splitlines()[-1])
     row = figures["sizes"]["200"]
     assert (row["asked"], row["lookups"], row["shown_early"]) == (2, 2, 1.0)
+    assert row["rounds"] == row["within"]["rounds"] == {"1": 2}
     assert row["routed_by_rules"] + row["routed_by_model"] == 2
     assert 0 < row["first_character"]["p50"] < row["first_useful"]["p50"] < row["end_to_end"]["p50"]
     assert 20 <= row["evidence_tokens"]["p50"] <= 200 == row["within"]["lookups"] * 100
@@ -60,12 +63,6 @@ def test_lookups_are_timed_over_a_port_and_the_last_line_is_json(data: Path, tmp
     assert row["prefill"]["p50"] >= row["draft_uncached_tokens"]["p50"] / 5000
     assert "A look-up, seconds" in done.stdout
     assert (out / "latency.png").read_bytes().startswith(PNG)
-
-
-def test_the_engine_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graph.bench.engine_process.sys.executable", "/bin/false")
-    with pytest.raises(BackendUnavailable, match="docmind engine"), serving(1, 1):
-        pass
 
 
 def test_a_folder_without_questions_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,12 +83,14 @@ def test_only_questions_with_one_right_record_are_asked() -> None:
 
 
 def test_the_server_is_asked_by_all_agents_and_the_evidence_bounded() -> None:
-    settings = with_server(with_evidence(Settings(), 400), "http://127.0.0.1:1/v1")
+    settings = with_server(with_evidence(Settings(), 123), "http://127.0.0.1:1/v1")
     assert (settings.backend, settings.vllm.base_url, settings.fallbacks) == ("vllm", "http://127.0.0.1:1/v1", [])
-    assert settings.retrieval != Settings().retrieval
+    assert settings.retrieval.clear_tokens == 123
 
 
-def asked(kind: str = "lookup", *, abstained: bool = False, sentence: float | None = 0.7, evidence: int = 400) -> Asked:
+def asked(
+    kind: str = "lookup", *, abstained: bool = False, sentence: float | None = 0.7, drafts: Sequence[int] = (400,)
+) -> Asked:
     """Return a question with one call: 0.5 s to the first token, 0.4 s for the others."""
     call = Call(
         scope=Scope("q", "t", "synthesizer"),
@@ -107,7 +106,7 @@ def asked(kind: str = "lookup", *, abstained: bool = False, sentence: float | No
         first_token_seconds=0.5,
     )
     answer: dict[str, Any] = {"route": {"kind": kind}, "abstained": abstained, "seconds": {"retrieval": 0.1}}
-    return Asked(0.0, [call], 0.55, (60, 49), sentence, evidence, 1.2, answer)
+    return Asked(0.0, [call], 0.55, (60, 49), sentence, [*drafts], 1.2, answer)
 
 
 def test_the_parts_of_a_question_add_up_to_its_time() -> None:
@@ -120,12 +119,34 @@ def test_what_nobody_saw_before_the_end_is_of_use_at_the_end() -> None:
     assert (asked().times["first_useful"], asked(sentence=None).times["first_useful"]) == (0.7, 1.2)
 
 
-def test_questions_that_abstain_or_are_no_lookups_do_not_count() -> None:
-    figures = figures_of([asked(), asked("compound"), asked(abstained=True), asked(sentence=None, evidence=401)], 400)
+def test_questions_that_abstain_without_a_draft_or_are_no_lookups_do_not_count() -> None:
+    without = asked(abstained=True, drafts=())
+    figures = figures_of([asked(), asked("compound"), without, asked(sentence=None, drafts=[401])], 400)
     assert (figures["asked"], figures["lookups"], figures["routed_by_rules"]) == (4, 2, 2)
     assert (figures["shown_early"], figures["draft_uncached_tokens"]["p50"]) == (0.5, 400)
     assert (figures["within"]["lookups"], figures["within"]["first_useful"]["p50"]) == (1, 0.7)
     assert set(TIMES) <= set(figures)
+
+
+def test_an_abstention_after_its_drafts_counts() -> None:
+    figures = figures_of([asked(), asked(abstained=True, drafts=[300, 300])], 400)
+    assert (figures["lookups"], figures["abstained"], figures["rounds"]) == (2, 1, {"1": 1, "2": 1})
+
+
+def test_the_evidence_of_several_rounds_is_that_of_the_first() -> None:
+    row = asked(drafts=())
+    prompts = counting(case_messages, lambda: row)
+    for passages in (1, 6):
+        prompts(PROMPT, Case("?", single("?"), [passage(n) for n in range(passages)]))
+    first, second = row.drafts
+    assert (row.evidence_tokens, first < 400 < second) == (first, True)
+    within = figures_of([row, asked()], 400)["within"]
+    assert (within["lookups"], within["rounds"]) == (2, {"1": 1, "2": 1})
+
+
+def passage(number: int) -> Evidence:
+    text = f"The boiler number {number} leaks. " + "word " * 100
+    return Evidence(f"E{number}", Passage(f"p{number}", "d", 0, len(text), text, "h", 1.0, "x"))
 
 
 @pytest.mark.parametrize(("size", "told"), [("200", 200), ("400", 400), ("800", None)])

@@ -1,22 +1,26 @@
 """The bench ``load``: which steps it takes, what its figures are, and one small run over a port."""
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from graph.bench.__main__ import app, main
-from graph.bench.load import Worked, figures_of, steps_of
-from graph.bench.load_engine import served
+from graph.bench.load import Worked, figures_of, replayed, steps_of
+from graph.bench.load_engine import Served, served
+from graph.bench.watch import COMPLETIONS
 from infra import resources
 from infra.engine.protocol import MODEL_ID
-from infra.errors import ConfigurationError
+from infra.errors import BackendUnavailable, ConfigurationError
 from infra.measure.spans import Span
 from infra.measure.wire import Sent
 from tests.graph.test_bench_overhead import PNG, QUESTIONS, RECORDS
 from tests.infra.cache.house import quick
+from tests.loopback import Answered, Asked, serving
 from tests.tools.words import WordEmbedder
 
 
@@ -50,6 +54,22 @@ def test_throughput_is_told_beside_the_replays_and_how_busy_the_endpoint_was() -
         "engine_cores": 0.2,
     }
     assert (figures["replay"]["questions_per_second"], figures["replay"]["busy"]) == (0.25, 0.75)
+
+
+async def test_the_replays_clock_starts_when_its_engine_was_warmed_by_what_warmed_ours() -> None:
+    came: list[float] = []
+
+    def answered(_: Asked) -> Answered:
+        came.append(time.perf_counter())
+        return Answered({})
+
+    calls = [Sent(str(n), COMPLETIONS, str(n).encode(), 200, Span(n, n + 1)) for n in (3, 1, 2)]
+    ours = Worked(Span(0, 9), [], 0, calls, ours_cpu=0.1, engine_cpu=0.1, warming=[b"8", b"9"])
+    with serving(answered) as server:
+        again = await replayed(ours, 1, Served(os.getpid(), f"{server.url}/v1"))
+        assert server.bodies(COMPLETIONS) == [8, 9, 1, 2, 3]
+    assert [sent.body for sent in again.sent] == [b"1", b"2", b"3"]
+    assert came[1] < again.whole.start < came[2]
 
 
 @pytest.fixture
@@ -91,6 +111,12 @@ def test_the_engine_is_served_by_a_process_of_its_own_that_ends_with_the_block()
         assert engine.cpu_seconds() > 0
         pid = engine.pid
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_the_engine_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graph.bench.load_engine.sys.executable", "/bin/false")
+    with pytest.raises(BackendUnavailable, match="docmind engine"), served(1, 1):
+        pass
 
 
 def test_the_command_explains_itself_and_refuses_steps_that_are_none(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,15 @@ def test_questions_of_several_parts_are_made_of_whole_look_ups() -> None:
     assert sorted(made.replace("? ", "?|").split("|")) == sorted(text for text in texts if text.endswith("?"))
 
 
-@pytest.mark.usefixtures("data_dir")
-def test_every_way_of_answering_is_timed_and_the_last_line_is_json(data: Path, tmp_path: Path) -> None:
+def test_each_arm_begins_as_often_for_each_kind_of_question() -> None:
+    gold = [Gold(str(n), "?", "", "multi" if n < 4 else "single", frozenset()) for n in range(8)]
+    firsts = Counter((one.kind, order[0]) for one, order in overhead.turns(gold, "abcd"))
+    assert firsts == {(kind, arm): 1 for kind in ("multi", "single") for arm in "abcd"}
+    assert [one.id for one, _ in overhead.turns(gold[:5], "ab")] == ["0", "2", "1", "3", "4"]
+    assert all(sorted(order) == [*"abcd"] for _, order in overhead.turns(gold, "abcd"))
+
+
+def test_every_way_of_answering_is_timed_and_the_last_line_is_json(data: Path, tmp_path: Path, data_dir: Path) -> None:
     out = tmp_path / "plots"
     asked = ["overhead", "--data", str(data), "--questions", "2", "--out", str(out), "--apart", "1", "--memory", "2"]
     done = CliRunner().invoke(app, asked)
@@ -134,6 +142,8 @@ def test_every_way_of_answering_is_timed_and_the_last_line_is_json(data: Path, t
     assert (set(figures["reached"]), figures["aims"]) == (set(AIMS), AIMS)
     assert all(row["same"] == 1.0 for row in figures["parallel"]["rows"])
     assert figures["memory"]["off"]["questions"] == figures["memory"]["on"]["questions"] == 2
+    assert [file.name for file in (data_dir / "evaluation").iterdir()] == ["tokens"]
+    assert not [*data_dir.rglob("threads.sqlite3*")]
     assert "ours, answered from the cache" in done.stdout
     assert "Look-ups (1), milliseconds: p50 / p95" in done.stdout
     assert sorted(file.name for file in out.iterdir()) == ["overhead.png", "overhead_steps.png"]

@@ -1,7 +1,9 @@
 """An answer that is there is delivered: whatever has become of the servers, nobody is asked about it any more."""
 
 import json
+from collections.abc import Callable
 from io import StringIO
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -102,24 +104,31 @@ async def test_an_agent_that_needs_no_model_is_not_kept_by_a_dead_server(
     assert [note.split(";")[0] for note in notes] == ["vllm at http://127.0.0.1:8000/v1"]
 
 
-def longest(body: dict[str, Any]) -> str:
-    """Answer so that a question takes as many steps as one can: three parts, and no claim that is ever supported."""
+def longest() -> Callable[[dict[str, Any]], str]:
+    """Answer so that a question takes as many steps as one can: three parts, and no claim that is ever supported.
+
+    Each draft says it in other words: what the judge refused once is not put to it again.
+    """
     steps = [{"id": f"q{n}", "question": f"{QUESTION} {n}"} for n in (1, 2, 3)]
-    claims = [{"text": "The old mill was repaired by Bob Stone in 1998.", "marks": ["E1"]}]
-    replies: dict[str, Any] = {
-        "route": {"kind": "compound", "question": QUESTION},
-        "plan": {"steps": steps},
-        "draft": {"claims": claims},
-        "judge": {"judgements": [{"claim": "1", "supported": False}]},
-    }
-    return json.dumps(replies[body["response_format"]["json_schema"]["name"]])
+    said = permutations(["the old mill", "was repaired", "by Bob Stone", "in 1998"])
+
+    def script(body: dict[str, Any]) -> str:
+        replies: dict[str, Callable[[], Any]] = {
+            "route": lambda: {"kind": "compound", "question": QUESTION},
+            "plan": lambda: {"steps": steps},
+            "draft": lambda: {"claims": [{"text": " ".join(next(said)), "marks": ["E1"]}]},
+            "judge": lambda: {"judgements": [{"claim": "1", "supported": False}]},
+        }
+        return json.dumps(replies[body["response_format"]["json_schema"]["name"]]())
+
+    return script
 
 
 async def test_the_least_steps_that_may_be_set_are_enough_for_the_longest_question(tmp_path: Path) -> None:
     [least] = [rule.ge for rule in AgentSettings.model_fields["recursion_limit"].metadata if isinstance(rule, Ge)]
     agents = {"max_rounds": 4, "parallel_tools": False, "recursion_limit": least, "route_by_rules": False}
     calls = {"question_calls": 2 + 3 * 2 + 1}  # the fourth judge is refused, and rules draft a fifth time
-    net = Net({8000: ScriptedServer(longest)})
+    net = Net({8000: ScriptedServer(longest())})
     answer, _ = await ask(tmp_path, net, backend="vllm", agents=agents, budget=calls, cache={"enabled": False})
     assert (answer["verdict"]["rounds"], len(answer["trail"])) == (5, 15)
     assert ANSWER in answer["answer"]

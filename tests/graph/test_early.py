@@ -38,6 +38,7 @@ class Model:
         self._drafts, self._supported = iter(drafts), supported
         self.seen: list[str] = []
         self.shown_when_judging: int | None = None
+        self.judged = ""
         self.events: list[dict[str, Any]] = []
 
     def __call__(self, body: dict[str, Any]) -> Said | str:
@@ -45,6 +46,7 @@ class Model:
         self.seen.append(form.get("name", ""))
         if form.get("name") == "judge":
             self.shown_when_judging = len(self.events)
+            self.judged = body["messages"][-1]["content"]
             return json.dumps({"judgements": [{"claim": str(n), "supported": self._supported} for n in range(1, 9)]})
         return next(self._drafts)
 
@@ -63,16 +65,16 @@ async def run(model: Model, **settings: Any) -> tuple[list[dict[str, Any]], dict
     return model.events, answer
 
 
-def standing(events: list[dict[str, Any]]) -> list[str]:
+def standing(events: list[dict[str, Any]]) -> str:
     """Return what a reader of the events has before them at the end; positions must count from 1."""
-    lines: list[str] = []
+    texts: list[str] = []
     for event in events:
         if event["event"] == "withdrawn":
-            lines.clear()
+            texts.clear()
         else:
-            lines.append(event["text"])
-            assert event["position"] == len(lines)
-    return lines
+            texts.append(event["text"])
+            assert event["position"] == len(texts)
+    return "".join(texts)
 
 
 def kinds(events: list[dict[str, Any]]) -> list[str]:
@@ -96,7 +98,34 @@ async def test_a_sentence_is_shown_while_the_next_one_is_still_written() -> None
     model = Model(Said(whole, breaks_after=cut), reply(FIRST, SECOND))
     events, answer = await run(model)
     assert kinds(events) == ["sentence", "sentence"], "the same words, written again, are shown once"
-    assert standing(events) == answer["answer"].split("\n")
+    assert standing(events) == answer["answer"]
+
+
+async def test_a_copied_sentence_is_shown_while_its_own_claim_is_still_written() -> None:
+    claim = json.dumps({"claims": [{"marks": ["E1"], "text": f"{FIRST} {SECOND}"}]})
+    cut = len(claim[: claim.index("forty")].split()) + 1
+    events, _ = await run(Model(Said(claim, breaks_after=cut), reply(SECOND)))
+    assert kinds(events) == ["sentence", "withdrawn", "sentence"]
+    assert events[0]["text"] == f"{FIRST} [E1]", "before the reply broke"
+
+
+async def test_sentences_of_one_claim_stand_on_one_line() -> None:
+    events, answer = await run(Model(reply(f"{FIRST} {SECOND}")))
+    assert [event["text"] for event in events] == [f"{FIRST} [E1]", f" {SECOND} [E1]"]
+    assert standing(events) == answer["answer"]
+
+
+async def test_what_follows_a_copied_sentence_in_its_claim_is_judged_with_it() -> None:
+    model = Model(reply(f"{FIRST} {JUDGED}"))
+    events, answer = await run(model)
+    assert [event["text"] for event in events] == [f"{FIRST} [E1]"]
+    assert answer["answer"] == f"{FIRST} [E1] {JUDGED} [E1]"
+    assert f"{FIRST} {JUDGED}" in model.judged, "the judge sees whom it speaks of"
+
+
+async def test_what_is_refused_leaves_the_copied_sentence_before_it() -> None:
+    events, answer = await run(Model(reply(f"{FIRST} {JUDGED}"), supported=False))
+    assert standing(events) == answer["answer"] == f"{FIRST} [E1]"
 
 
 async def test_nothing_after_a_sentence_that_waits_for_its_judge_is_shown_before_it() -> None:
@@ -110,21 +139,21 @@ async def test_a_reply_that_breaks_and_comes_otherwise_takes_back_what_was_shown
     events, answer = await run(model)
     assert kinds(events) == ["sentence", "withdrawn", "sentence"]
     assert events[1]["reason"] == REWRITTEN
-    assert standing(events) == [answer["answer"]] == [f"{SECOND} [E1]"]
+    assert standing(events) == answer["answer"] == f"{SECOND} [E1]"
 
 
 async def test_a_reply_that_cannot_be_read_in_the_end_takes_back_what_was_shown() -> None:
     events, answer = await run(Model(unreadable(FIRST), reply(SECOND)))
     assert answer["faults"]["repairs"] == 1
     assert kinds(events) == ["sentence", "withdrawn", "sentence"]
-    assert standing(events) == [f"{SECOND} [E1]"]
+    assert standing(events) == f"{SECOND} [E1]"
 
 
 async def test_rules_that_stand_in_for_the_model_take_back_what_it_was_shown_to_say() -> None:
     events, answer = await run(Model(unreadable(SECOND), "no JSON"))
     assert answer["faults"]["fallbacks"] == 1
     assert kinds(events)[:2] == ["sentence", "withdrawn"]
-    assert standing(events) == answer["answer"].split("\n")
+    assert standing(events) == answer["answer"]
     assert FIRST in answer["answer"]
 
 
@@ -132,13 +161,13 @@ async def test_a_budget_that_ends_after_a_sentence_was_shown_leaves_no_wrong_one
     events, answer = await run(Model(unreadable(SECOND)), budget=BudgetSettings(question_calls=1))
     assert answer["ended_by"]["setting"] == "DOCMIND_BUDGET__QUESTION_CALLS"
     assert kinds(events)[:2] == ["sentence", "withdrawn"]
-    assert standing(events) == answer["answer"].split("\n")
+    assert standing(events) == answer["answer"]
 
 
 async def test_a_second_round_shows_its_sentences_as_well() -> None:
     events, answer = await run(Model(reply(JUDGED), reply(FIRST), supported=False))
     assert answer["verdict"]["rounds"] == 2
-    assert standing(events) == [answer["answer"]] == [f"{FIRST} [E1]"]
+    assert standing(events) == answer["answer"] == f"{FIRST} [E1]"
 
 
 async def test_an_answer_that_abstains_shows_nothing() -> None:

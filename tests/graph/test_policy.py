@@ -104,6 +104,14 @@ def test_an_empty_draft_from_the_clear_passages_alone_gets_a_round_with_all_of_t
     assert decide(first, LIMITS).forward == "synthesizer"
 
 
+def test_all_passages_are_looked_at_once_also_where_one_round_is_all_that_is_allowed() -> None:
+    nothing = Verdict(accepted=[], rejected=[])
+    checked = view(route=LOOKUP, findings={"q1": CLEAR}, drafts=[Draft(claims=[])], verdicts=[nothing])
+    once = Limits(max_parallel=3, max_rounds=1, clear_tokens=1)
+    assert handoffs(decide(checked, once)) == [("synthesizer", "round 2")]
+    assert decide(checked, Limits(max_parallel=3, max_rounds=1)).forward == "validator"
+
+
 def test_a_draft_and_its_check_see_the_same_and_a_further_round_sees_all() -> None:
     drafted = view(route=LOOKUP, findings={"q1": CLEAR, "q2": NOTHING}, drafts=[DRAFT])
     before = view(route=LOOKUP, findings={"q1": CLEAR, "q2": NOTHING})

@@ -25,16 +25,17 @@ def sentence(text: str, position: int = 1) -> dict[str, Any]:
 WITHDRAWN = {"event": "withdrawn", "question_id": "q", "reason": "it broke"}
 
 
-@pytest.mark.parametrize("shown", [0, 1, 2])
+@pytest.mark.parametrize("shown", [0, 1, 2, 3])
 def test_the_words_on_a_terminal_are_those_of_the_whole_answer(shown: int, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = "One. [E1]\nTwo. [E2]\n\nSources\n  [E1] a.txt"
+    texts = ["One. [E1]", " Two. [E2]", "\nThree. [E1]"]
+    whole = "".join(texts) + "\n\nSources\n  [E1] a.txt"
     screen = Screen(live=True)
-    for position, line in enumerate(whole.split("\n")[:shown], start=1):
-        screen.tell(sentence(line, position))
-    assert capsys.readouterr().out == "".join(f"{line}\n" for line in whole.split("\n")[:shown])
+    for position, text in enumerate(texts[:shown], start=1):
+        screen.tell(sentence(text, position))
+    early = capsys.readouterr().out
+    assert early == "".join(texts[:shown])
     screen.end(whole)
-    rest = capsys.readouterr().out
-    assert rest == "".join(f"{line}\n" for line in whole.split("\n")[shown:])
+    assert early + capsys.readouterr().out == f"{whole}\n"
 
 
 def test_what_is_withdrawn_is_said_to_be_and_the_answer_follows_whole(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,7 +80,7 @@ def test_a_terminal_and_a_file_get_the_same_words(docs: Path, monkeypatch: pytes
     to_terminal = CliRunner().invoke(app, asked)
     assert (to_file.exit_code, to_terminal.exit_code) == (0, 0), to_file.stderr
     assert to_terminal.stdout == to_file.stdout
-    assert early == to_file.stdout.split("\n\n")[0].split("\n")
+    assert "".join(early) == to_file.stdout.split("\n\n")[0]
     assert lives == [False], "what is captured here is no terminal"
     assert re.search(r"^validator", to_file.stderr, re.MULTILINE)
     assert not re.search(r"^validator", to_terminal.stderr, re.MULTILINE), "the sentences stand there already"

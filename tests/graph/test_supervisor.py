@@ -3,15 +3,17 @@
 # langgraph's own overloads are partly untyped
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from graph.build import build
+from graph.supervisor import SUPERVISOR
 from infra.errors import BackendUnavailable
 from tests.fakes import Said, ScriptedServer
 from tests.graph.desk import SmallDesk, SmallSearch
@@ -91,6 +93,18 @@ async def test_the_supervising_model_reads_no_word_of_a_document_and_is_offered_
     assert [[function["name"] for function in functions] for functions in offered] == [
         [f"transfer_to_{agent}"] for agent in ("router", "planner", "retrieval", "synthesizer", "validator")
     ]
+
+
+async def test_no_edge_of_the_supervisor_goes_to_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        pytest.fail("an edge went to a thread")
+
+    node: Any = cast("Any", build(SmallDesk())).builder.nodes[SUPERVISOR].runnable
+    edges = [edge.path for edges in node.builder.branches.values() for edge in edges.values()]
+    assert edges
+    monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", refused)
+    for edge in edges:
+        assert await edge.ainvoke({"messages": [AIMessage("done")]}) is not None
 
 
 async def test_only_the_outermost_graph_keeps_checkpoints() -> None:

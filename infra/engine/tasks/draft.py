@@ -168,8 +168,8 @@ def _bounded(chosen: Iterable[Chosen], room: int) -> list[dict[str, Any]]:
     """Return the claims as they are sent, as many as fit ``room`` characters; the first always is."""
     claims: list[dict[str, Any]] = []
     for claim in chosen:
-        room -= len(claim.text) + len('{"text":"","marks":[""]},')
+        room -= len(claim.text) + len('{"marks":[""],"text":""},')
         if claims and room < 0:
             break
-        claims.append({"text": claim.text, "marks": [claim.source]})
+        claims.append({"marks": [claim.source], "text": claim.text})
     return claims

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from infra.llm import partial
 from infra.llm.ask import Asker
 from infra.llm.parse import readings
-from infra.llm.partial import MAX_ELEMENT_CHARS, MAX_READS, Elements
+from infra.llm.partial import MAX_ELEMENT_CHARS, MAX_ELEMENTS, MAX_GLANCES, MAX_READS, Elements
 from tests.fakes import Said
 from tests.infra.llm.bench import bench
 from tests.infra.llm.test_guard_failover import pair
@@ -31,7 +31,7 @@ class Lines(BaseModel):
 def heard(pieces: Iterable[str]) -> list[list[Line]]:
     """Return what is told while ``pieces`` come."""
     told: list[list[Line]] = []
-    elements = Elements("lines", Line, lambda lines: told.append(list(lines)))
+    elements = Elements("lines", Line, lambda lines, _: told.append(list(lines)))
     for piece in pieces:
         elements.said(piece)
     return told
@@ -123,16 +123,23 @@ def test_the_work_is_bounded_however_hostile_the_reply(filling: str, monkeypatch
 def test_a_long_reply_is_read_in_work_that_grows_with_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
     counting = Counting()
     monkeypatch.setattr(partial, "_DECODER", counting)
-    text = json.dumps({"lines": [{"text": "word " * 20} for _ in range(100)]})
-    assert len(heard(text)[-1]) == 100
+    text = json.dumps({"lines": [{"text": "word " * 20} for _ in range(MAX_ELEMENTS)]})
+    assert len(heard(text)[-1]) == MAX_ELEMENTS
     assert counting.chars <= 4 * len(text)
+
+
+@pytest.mark.parametrize(("given", "read"), [(MAX_ELEMENTS + 1, MAX_ELEMENTS), (100_000, 0)])
+def test_of_a_long_list_in_one_piece_few_are_read_and_none_of_a_reply_too_long_to_be_read(given: int, read: int) -> None:
+    listed = ",".join(['{"text":"a"}'] * given)
+    told = heard([f'{{"lines":[{listed}]}}'])
+    assert sum(map(len, told)) == read
 
 
 async def test_a_listener_hears_a_reply_before_it_is_whole_and_a_new_try_from_the_beginning() -> None:
     told: list[list[str]] = []
     whole = '{"lines": [ {"text": "one"}, {"text": "two"} ]}'
     b = bench([Said(whole, breaks_after=5), whole])
-    listener = Elements("lines", Line, lambda lines: told.append([line.text for line in lines]))
+    listener = Elements("lines", Line, lambda lines, _: told.append([line.text for line in lines]))
     reply = await Asker(b.chat).ask([], Lines, task="say", listener=listener)
     assert [line.text for line in reply.value.lines] == ["one", "two"]
     assert told == [["one"], ["one"], ["one", "two"]]
@@ -143,7 +150,7 @@ async def test_a_listener_hears_the_server_that_takes_over_from_the_beginning() 
     told: list[list[str]] = []
     broken = Said('{"lines": [ {"text": "one"}, {"text": "two"} ]}', breaks_after=5)
     servers = pair([broken] * 3, ['{"lines": [ {"text": "three"} ]}'])
-    listener = Elements("lines", Line, lambda lines: told.append([line.text for line in lines]))
+    listener = Elements("lines", Line, lambda lines, _: told.append([line.text for line in lines]))
     reply = await Asker(servers.chat).ask([], Lines, task="say", listener=listener)
     assert [line.text for line in reply.value.lines] == ["three"]
     assert told == [["one"], ["one"], ["one"], ["three"]]
@@ -152,6 +159,63 @@ async def test_a_listener_hears_the_server_that_takes_over_from_the_beginning() 
 async def test_a_listener_hears_a_server_that_is_asked_in_words_because_it_refuses_a_schema() -> None:
     told: list[int] = []
     b = bench([Said("response_format json_schema is not supported", status=400), '{"lines": [ {"text": "one"} ]}'])
-    listener = Elements("lines", Line, lambda lines: told.append(len(lines)))
+    listener = Elements("lines", Line, lambda lines, _: told.append(len(lines)))
     await Asker(b.chat).ask([], Lines, task="say", listener=listener)
     assert told == [1]
+
+
+def begun(pieces: Iterable[str]) -> list[str]:
+    """Return the texts of unfinished elements that are told while ``pieces`` come."""
+    told: list[str] = []
+    elements = Elements("lines", Line, lambda _, line: told.append(line.text) if line else None)
+    for piece in pieces:
+        elements.said(piece)
+    return told
+
+
+def test_an_element_that_has_begun_is_told_with_the_first_word_after_a_sentence_of_its_text() -> None:
+    text = '{"lines": [{"marks": ["A. B c "], "text": "One is. Two are so. Three'
+    assert begun(text) == ["One is. Two"]
+    assert begun([text, " "]) == ["One is. Two are so.", "One is. Two are so. Three"]
+    assert begun('{"lines": [{"text": "0"}, {"marks": [], "text": "One is. Two are') == ["One is. Two"]
+
+
+@given(st.text(max_size=60), AT, st.booleans())
+def test_what_is_told_of_a_begun_element_is_how_its_text_begins(text: str, at: list[int], ascii_only: bool) -> None:
+    line = {"marks": [], "text": f"One. {text} is. Two are. "}
+    reply = json.dumps({"lines": [line]}, ensure_ascii=ascii_only)
+    (whole, *_) = [Lines.model_validate(reading.value).lines[0].text for reading in readings(reply)]
+    assert all(whole.startswith(words) for words in begun(cut(reply, at)))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"lines": [{"marks": ["One is. Two are. ',
+        '{"lines": [{"text": ["One is. Two are. ',
+        '{"lines": [{"text": "a"} {"text": "One is. Two are. ',
+        '{"lines": [{"One is. Two are. ',
+        '{"other": "One is. Two are. ',
+        "One is. Two are. ",
+    ],
+    ids=["in a list", "no text", "no comma", "a key", "another list", "prose"],
+)
+def test_outside_of_an_open_text_nothing_is_told_of_what_has_begun(reply: str) -> None:
+    assert begun(reply) == []
+
+
+@pytest.mark.parametrize("filling", ["A. b ", ". . ", "a.", "! x} ", '"A. b ", '])
+def test_how_often_an_element_is_looked_at_before_it_is_whole_is_bounded(
+    filling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = Counting()
+    monkeypatch.setattr(partial, "_DECODER", counting)
+    assert len(begun(['{"lines": [{"text": "', *[filling] * 20_000])) <= MAX_GLANCES
+    assert counting.calls <= MAX_GLANCES + MAX_READS
+    assert counting.chars <= (MAX_GLANCES + MAX_READS) * (MAX_ELEMENT_CHARS + 100)
+
+
+def test_elements_are_told_after_no_more_sentences_are() -> None:
+    text = json.dumps({"lines": [{"text": "One is. Two are. " * 50}, {"text": "b"}]})
+    assert len(begun(text)) == MAX_GLANCES
+    assert len(heard(text)[-1]) == 2

@@ -1,11 +1,20 @@
 """Nothing of the environment reaches a request, whatever the vendors' packages would read from it."""
 
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessageChunk
+from langchain_openai import ChatOpenAI
+from openai.types.chat import ChatCompletionChunk
+from pydantic import SecretStr
 
 from infra.llm.backends import build_budget, build_desk, chat_over
+from infra.llm.endpoint import open_clients
 from infra.llm.ledger import Ledger, Scope
+from infra.llm.sdk import sdk_clients
 from infra.settings import load_settings
 from tests.fakes import ScriptedServer
 from tests.infra.llm.bench import BACKEND, WAYS, Bench, look, say
@@ -96,3 +105,54 @@ async def test_a_key_that_is_empty_is_not_taken_from_elsewhere(monkeypatch: pyte
     b = guarded(1, key="")
     await b.chat.ainvoke("q")
     assert [seen.headers.get("authorization") for seen in b.server.requests] == [None, "Bearer none"]
+
+
+words = st.none() | st.text(max_size=3)
+deltas = st.fixed_dictionaries({}, optional={"content": words, "role": st.sampled_from([None, "assistant", "user"])})
+choices = st.fixed_dictionaries({"delta": deltas}, optional={"finish_reason": words, "logprobs": st.none()})
+names = dict.fromkeys(["id", "model", "system_fingerprint", "service_tier", "more"], words)
+plain = st.fixed_dictionaries({"choices": choices.map(lambda choice: [choice])}, optional={**names, "usage": st.none()})
+
+clients = open_clients(None, connect_seconds=1, call_seconds=1)
+roots = sdk_clients(ELSEWHERE, "", clients)
+vendor = cast("Any", ChatOpenAI(model="m", api_key=SecretStr("none")))
+
+
+def processed(piece: object, root: str = "root_client") -> Any:
+    return roots[root]._process_response_data(data=piece, cast_to=ChatCompletionChunk, response=cast("Any", None))
+
+
+@given(plain)
+def test_a_piece_says_the_same_typed_or_as_it_came(piece: dict[str, Any]) -> None:
+    def read(chunk: dict[str, Any]) -> Any:
+        return vendor._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, {})
+
+    typed = ChatCompletionChunk.construct(**piece).model_dump(warnings=False)
+    assert read(processed(piece) if piece["choices"][0]["delta"] else typed) == read(typed)
+
+
+@pytest.mark.parametrize("root", ["root_client", "root_async_client"])
+def test_a_piece_of_plain_words_is_not_typed(root: str) -> None:
+    piece = {"choices": [{"index": 0, "delta": {"content": "a"}}]}
+    assert processed(piece, root) is piece
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"choices": [{"delta": {"content": ["a"]}}]},
+        {"choices": [{"delta": {"content": "a", "tool_calls": [{}]}}]},
+        {"choices": [{"delta": {"content": "a", "function_call": {}, "role": 3}}]},
+        {"choices": [{"delta": None}]},
+        {"choices": [{"delta": {"content": "a"}}] * 2},
+        {"choices": ["a"]},
+        {"choices": {"delta": {"content": "a"}}},
+        {"choices": [{"delta": {"content": "a"}}], "usage": {"prompt_tokens": 1}},
+        {"choices": [{"delta": {"content": "a"}, "logprobs": {"content": []}}]},
+        {"choices": [{"delta": {"content": "a"}, "finish_reason": 3}]},
+        {},
+    ],
+)
+def test_a_piece_of_any_other_form_goes_the_sdks_way(odd: dict[str, Any]) -> None:
+    for root in ("root_client", "root_async_client"):
+        assert isinstance(processed(odd, root), ChatCompletionChunk)

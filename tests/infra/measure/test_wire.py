@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from infra.measure.spans import covered, levels
-from infra.measure.wire import ASKER, Recorder, Sent, replay
+from infra.measure.wire import ASKER, Recorder, Sent, client, replay
 from tests.loopback import Answered, Asked, serving
 
 
@@ -32,9 +32,9 @@ async def test_a_request_is_noted_with_who_asked_and_passed_on_unchanged() -> No
 
     async def asked(who: str, path: str) -> str:
         ASKER.set(who)
-        return (await client.post(path, content=who.encode())).text
+        return (await over.post(path, content=who.encode())).text
 
-    async with httpx2.AsyncClient(transport=Recorder(Echo(), sent), base_url="http://server.invalid") as client:
+    async with httpx2.AsyncClient(transport=Recorder(Echo(), sent), base_url="http://server.invalid") as over:
         said = await asyncio.gather(asked("a", "/tea"), asked("b", "/pot"))
     assert said == ["one two", "one two"]
     assert {(one.asker, one.path, one.body, one.status) for one in sent} == {
@@ -48,8 +48,8 @@ async def test_a_reply_that_is_not_read_to_its_end_is_noted_once_when_it_is_clos
     sent: list[Sent] = []
     inner = Echo()
     async with (
-        httpx2.AsyncClient(transport=Recorder(inner, sent), base_url="http://server.invalid") as client,
-        client.stream("GET", "/tea") as reply,
+        httpx2.AsyncClient(transport=Recorder(inner, sent), base_url="http://server.invalid") as over,
+        over.stream("GET", "/tea") as reply,
     ):
         assert await anext(reply.aiter_raw()) == b"one "
         assert sent == []
@@ -63,7 +63,8 @@ async def test_requests_are_sent_again_in_the_order_of_each_asker_and_no_more_at
         return Answered({})
 
     with serving(answered) as server:
-        sent = await replay(server.url, "/again", [[b"1", b"2"], [b"3"], [b"4", b"5"]], at_once)
+        async with client(server.url) as over:
+            sent = await replay(over, "/again", [[b"1", b"2"], [b"3"], [b"4", b"5"]], at_once)
         bodies = server.bodies("/again")
     assert sorted(bodies) == [1, 2, 3, 4, 5]
     assert bodies.index(1) < bodies.index(2)
