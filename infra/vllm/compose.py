@@ -230,10 +230,8 @@ def _tools(subject: Subject, warnings: list[str]) -> list[Given]:
 
 
 def _always(subject: Subject) -> list[Given]:
-    """What DocMind needs: prefixes that are kept, how many tokens of a prompt were, and no request in the log."""
-    flags = ["--enable-prefix-caching", "--enable-prompt-tokens-details"]
-    if "--enable-log-requests" not in subject.options.options:
-        flags.append("--disable-log-requests")  # older versions write every prompt into the log
+    """What DocMind needs: prefixes that are kept, and how many tokens of a prompt were."""
+    flags = ("--enable-prefix-caching", "--enable-prompt-tokens-details")
     return [Given(name, name) for name in flags if name in subject.options.options]
 
 

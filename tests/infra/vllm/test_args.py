@@ -4,6 +4,7 @@ import json
 import shlex
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ from infra.vllm.asking import verdicts
 from infra.vllm.choice import Vllm
 from infra.vllm.command import Added, Refused, command_for
 from infra.vllm.facts import Wanted
+from infra.vllm.gpus import gpu
 from infra.vllm.writing import Written, write_files
-from tests.infra.vllm.serving import QWEN, command
+from tests.infra.vllm.serving import HERE, QWEN, command
 
 PARSER = '#!/bin/sh\nexec "{python}" -c \'{code}\' "$@"\n'
 
@@ -90,6 +92,39 @@ def test_it_gets_no_key_and_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     said = verdicts(fake_python(tmp_path, code), [[QWEN]])[0]
     assert "s3cret" not in said
     assert "('CUDA_VISIBLE_DEVICES', '')" in said
+
+
+# --- what is known, and what is not
+
+
+def with_gpus(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    monkeypatch.setattr(commands.machines, "here", lambda: replace(HERE, gpus=tuple(map(gpu, names))))
+
+
+def test_the_gpu_with_most_memory_here_is_taken_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpus(monkeypatch, "RTX 3060", "RTX 4090")
+    found = command_for(Wanted(QWEN, None, 8_192, "fp8"), load_settings())
+    assert found.subject.gpu is not None
+    assert found.subject.gpu.name == "RTX 4090"
+    assert [line for line in found.warnings if "GPU" in line or "nothing is known" in line] == []
+
+
+def test_without_a_gpu_it_is_said_what_was_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpus(monkeypatch)
+    found = command_for(Wanted(QWEN, None, 8_192, "fp8_e4m3"), load_settings())
+    assert any(
+        line.startswith("no NVIDIA GPU answers here: what depends on it was not checked") for line in found.warnings
+    )
+
+
+def test_a_version_between_two_known_ones_is_said() -> None:
+    wanted, said = (
+        Wanted(QWEN, "RTX 4090", 8_192),
+        "the options of vLLM 0.32.7 are not known; those of 0.32.0 were taken",
+    )
+    assert said in command_for(wanted, load_settings(), Added(version="0.32.7")).warnings
+    known = command_for(wanted, load_settings(), Added(version="0.32.0"))
+    assert [line for line in known.warnings if "are not known" in line] == []
 
 
 # --- the door

@@ -51,6 +51,7 @@ def test_the_card_s_own_server() -> None:
         " --gpu-memory-utilization 0.92 --max-num-seqs 2 --enable-auto-tool-choice --tool-call-parser hermes"
         " --enable-prefix-caching --enable-prompt-tokens-details"
     )
+    assert [line for line in composed.warnings if "DocMind asks" in line] == []
     assert composed.environment == {
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
@@ -127,10 +128,44 @@ def test_the_longest_context_is_left_to_vllm_where_it_can() -> None:
         command(context=None, version="0.10.2")
 
 
-def test_no_version_writes_prompts_into_its_log() -> None:
-    for version in versions():
-        options = options_for(version)
-        assert "--enable-log-requests" in options.names or command(version=version).on("--disable-log-requests")
+@pytest.mark.parametrize("version", versions())
+def test_what_docmind_needs_is_asked_of_every_version(version: str) -> None:
+    composed = command(version=version)
+    assert composed.on("--enable-prefix-caching")
+    assert composed.on("--enable-prompt-tokens-details")
+    assert "--enable-log-requests" in options_for(version).names  # off by default: no prompt stands in the log
+
+
+def test_what_nobody_asks_for_is_left_to_vllm() -> None:
+    words = set(command(kv_cache_dtype="auto").words)
+    sizes = {"--kv-cache-dtype", "--max-num-seqs", "--max-num-batched-tokens", "--kv-offloading-size"}
+    assert words & (sizes | {"--tensor-parallel-size", "--pipeline-parallel-size", "--enforce-eager"}) == set()
+
+
+def test_what_is_asked_for_is_said() -> None:
+    composed = command(
+        on="RTX 4090x8",
+        model="Qwen/Qwen3-4B",
+        sequences=3,
+        batched_tokens=512,
+        tensor_parallel=4,
+        pipeline_parallel=2,
+        eager=True,
+        utilization=0.9,
+    )
+    said = {each.key: each.values for each in composed.given}
+    assert said["--max-num-seqs"] == ("3",)
+    assert said["--max-num-batched-tokens"] == ("512",)
+    assert (said["--tensor-parallel-size"], said["--pipeline-parallel-size"]) == (("4",), ("2",))
+    assert said["--gpu-memory-utilization"] == ("0.9",)
+    assert said["--reasoning-parser"] == ("qwen3",)
+    assert composed.on("--enforce-eager")
+
+
+def test_a_model_may_be_fetched_only_where_the_settings_say_so() -> None:
+    composed = command(serve={"download": True})
+    assert composed.environment == {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    assert [line for line in composed.warnings if "may fetch it" in line] == []
 
 
 def test_the_served_name_is_what_docmind_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
