@@ -129,7 +129,9 @@ def test_a_long_reply_is_read_in_work_that_grows_with_its_length(monkeypatch: py
 
 
 @pytest.mark.parametrize(("given", "read"), [(MAX_ELEMENTS + 1, MAX_ELEMENTS), (100_000, 0)])
-def test_of_a_long_list_in_one_piece_few_are_read_and_none_of_a_reply_too_long_to_be_read(given: int, read: int) -> None:
+def test_of_a_long_list_in_one_piece_few_are_read_and_none_of_a_reply_too_long_to_be_read(
+    given: int, read: int
+) -> None:
     listed = ",".join(['{"text":"a"}'] * given)
     told = heard([f'{{"lines":[{listed}]}}'])
     assert sum(map(len, told)) == read
