@@ -11,11 +11,12 @@ costs nothing.
 """
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -34,7 +35,7 @@ from infra.errors import BackendError, BudgetExceeded, ConfigurationError
 from infra.llm.ask import UnreadableReply
 from infra.llm.ledger import Remark, RemarkKind, Scope
 from infra.text.sentences import split_sentences
-from tools.compress import CAP_TOKENS, NOTE_TOKENS, Method, Note, Write, compress
+from tools.compress import CAP_TOKENS, NOTE_TOKENS, Count, Method, Note, Write, compress
 from tools.compress_choice import CONVERSATION
 
 HISTORY = "history"
@@ -128,7 +129,7 @@ class Notes:
         if self._desk.ledger.calls(view.question.id) and await tokens(text) > PLAINLY_SHORT * CAP_TOKENS:
             count = partial(self._desk.count, backend=view.question.backend)
             with suppress(BackendError, ConfigurationError):
-                return await compress(text, view.asked, count, write=write)
+                return await _counted(text, view.asked, count, write)
             write = None
         return await compress(text, view.asked, tokens, write=write)
 
@@ -196,6 +197,24 @@ def _lines(message: AnyMessage) -> list[str]:
     said = turn.text[:MAX_NOTED_CHARS]
     words = said if turn.role == "user" else _MARKS.sub("", said)
     return [f"{turn.role}: {' '.join(words[start:end].split())}" for start, end in split_sentences(words)]
+
+
+async def _counted(text: str, asked: str, count: Count, write: Write | None) -> Note:
+    """Return the note of ``text`` as ``count`` counts it, which is asked of the text and of its note, mostly not more.
+
+    In between it is known by the text how many tokens of ours are how many of those. Where that lets a note through
+    that is over the cap, each try is counted.
+    """
+    whole, ours = await count(text), await tokens(text)
+
+    async def scaled(words: str) -> int:
+        return whole if words == text else math.ceil(await tokens(words) * whole / max(1, ours))
+
+    note = await compress(text, asked, scaled, write=write)
+    if not note.shortened:
+        return note
+    after = await count(note.text)
+    return replace(note, tokens_after=after) if after <= CAP_TOKENS else await compress(text, asked, count)
 
 
 async def tokens(text: str) -> int:

@@ -97,7 +97,7 @@ async def test_the_account_of_a_finished_question_is_dropped() -> None:
 async def test_notes_are_counted_as_the_runs_back_end_counts_and_only_after_a_model_was_asked() -> None:
     desk = SmallDesk(SmallSearch(texts=LONG), server=ScriptedServer(model).transports, agents={"route_by_rules": False})
     await build(desk).ainvoke({"messages": [HumanMessage(LOOKUP)]}, context=Context(backend="vllm"))
-    assert set(desk.counted_for) == {"vllm"}
+    assert desk.counted_for == ["vllm", "vllm"]  # what retrieval said, and the note of it
     talk = SmallDesk()
     result = await build(talk).ainvoke({"messages": [HumanMessage("Hello!")]})
     assert talk.counted_for == []
@@ -109,6 +109,19 @@ async def test_what_stays_whole_by_far_is_counted_by_estimate_and_no_server_is_a
     result = await build(desk).ainvoke({"messages": [HumanMessage(LOOKUP)]})
     assert desk.counted_for == []
     assert all(0 < made["tokens_before"] <= notes.CAP_TOKENS / 2 for made in result["answer"]["compression"])
+
+
+async def test_a_note_that_is_over_the_cap_by_the_servers_count_is_made_by_that_count() -> None:
+    class Strict(SmallDesk):
+        async def count(self, text: str, backend: BackendName | None = None) -> int:
+            self.counted_for.append(backend)
+            return len(text.split()) if len(text) > 3_000 else 2 * len(text.split())
+
+    desk = Strict(SmallSearch(texts=LONG), server=ScriptedServer(model).transports, agents={"route_by_rules": False})
+    answer = (await build(desk).ainvoke({"messages": [HumanMessage(LOOKUP)]}))["answer"]
+    [entry] = [entry for entry in answer["compression"] if entry["stage"] == "retrieval"]
+    assert len(desk.counted_for) > 2
+    assert 0 < entry["tokens_after"] <= notes.CAP_TOKENS
 
 
 async def test_a_count_that_fails_costs_no_answer() -> None:

@@ -233,6 +233,6 @@ def test_eight_threads_read_while_one_writes_on_either_side(opened: Opened) -> N
         reads = [pool.submit(read, n) for n in range(8)]
         for n, version in enumerate(versions):
             (second if n % 2 else first).change([version])
-        assert all(one.result() <= 4 for one in reads)
+        assert all(one.result() <= 8 for one in reads)  # by words, by meaning; both versions while one follows
     assert found(first, "9") == found(second, "9") == {CATS.document.id}
     assert len(first.sparse(["cat"], 50)) == 2
