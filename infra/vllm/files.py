@@ -116,7 +116,16 @@ def _header(path: Path) -> Iterator[Tensor]:
         for name, facts in described.items():
             if name != "__metadata__":
                 yield _tensor(name, facts)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, struct.error) as error:
+    except (
+        OSError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+        struct.error,
+    ) as error:
         raise ConfigurationError(f"{path}: no safetensors file: {short_line(str(error), 80)}") from error
 
 

@@ -67,9 +67,9 @@ def systemd(subject: Subject, composed: Composed, place: Place) -> dict[str, Wri
     Raises:
         ConfigurationError: a value that no unit can hold.
     """
-    variables = f"{NAME}.env"
+    composed, variables = _placed(composed), f"{NAME}.env"
     closed = not subject.serve.download and loopback(composed.value("--host"))
-    hub = f"Environment={_unit(f'HF_HUB_CACHE={place.hub}')}"
+    hub = f"Environment={_unit(f'HF_HUB_CACHE={place.hub}').replace('$$', '$')}"  # no variables are put in there
     text = _fill(
         "docmind-vllm.service",
         name=NAME,
@@ -150,7 +150,7 @@ QUIET: Mapping[str, str] = {
 def _server(subject: Subject, inside: Composed, place: Place, name: str, devices: str) -> str:
     folder = subject.model.folder if subject.model else None
     local = folder is not None and inside.model.startswith("/models/")
-    models = f"{folder}:{inside.model}:ro" if local else f"{place.hub}:{_CONTAINER_CACHE}:ro"
+    models = f"{folder.absolute()}:{inside.model}:ro" if folder and local else f"{place.hub}:{_CONTAINER_CACHE}:ro"
     return _fill(
         "server.yaml",
         name=name,
@@ -160,6 +160,16 @@ def _server(subject: Subject, inside: Composed, place: Place, name: str, devices
         networks="[inside, front]" if subject.serve.download else "[inside]",
         devices=devices,
     )
+
+
+def _placed(composed: Composed) -> Composed:
+    """Return the command for whatever folder it is started in: a model's folder is absolute, its served name stays."""
+    folder = Path(composed.model).expanduser()
+    if str(folder.absolute()) == composed.model or not folder.is_dir():
+        return composed
+    name = Given("--served-model-name", "--served-model-name", (composed.model,))
+    given = composed.given if composed.value(name.key) else (*composed.given, name)
+    return replace(composed, model=str(folder.absolute()), given=given)
 
 
 def _inside(subject: Subject, composed: Composed) -> Composed:

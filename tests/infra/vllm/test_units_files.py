@@ -20,6 +20,17 @@ from infra.vllm.writing import write_files
 from tests.infra.vllm.serving import QWEN, subject
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "data" / "compose-spec.json").read_text(encoding="utf-8"))
+SMALL = {
+    "architectures": ["Qwen3ForCausalLM"],
+    "model_type": "qwen3",
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 1_024,
+    "max_position_embeddings": 40_960,
+}
 NASTY = """a "b" c\\d %h $HOME ${X} ; # é"""
 
 
@@ -61,6 +72,26 @@ def unquoted(line: str) -> list[str]:
     words = re.findall(r'"(?:\\.|[^"\\])*"|[^\s"]+', line)
     plain = [re.sub(r"\\(.)", r"\1", word[1:-1]) if word.startswith('"') else word for word in words]
     return [word.replace("%%", "%").replace("$$", "$") for word in plain]
+
+
+def test_a_model_s_folder_is_absolute_and_keeps_the_name_that_it_was_given(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service and a container start in a folder of their own, where a relative one is another, or a volume."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(SMALL), encoding="utf-8")
+    about = subject(model="mine", kv_cache_dtype="auto")
+    words = unquoted(lines(unit(place, about), "ExecStart")[0])
+    assert words[2] == str(folder)
+    assert words[words.index("--served-model-name") + 1] == "mine"
+    assert f"{folder}:/models/mine:ro" in made(place, about)["services"]["vllm"]["volumes"]
+
+
+def test_a_dollar_in_the_cache_s_path_stays_one(place: Place) -> None:
+    """``Environment=`` knows no variables (systemd.exec(5)), so nothing is doubled there."""
+    assert 'Environment="HF_HUB_CACHE=/data/a$b"' in unit(replace(place, hub=Path("/data/a$b")))
 
 
 def test_the_unit_starts_exactly_the_composed_command(place: Place) -> None:
