@@ -82,7 +82,10 @@ def systemd(subject: Subject, composed: Composed, place: Place) -> dict[str, Wri
         memory="90%",
         network="IPAddressDeny=any\nIPAddressAllow=localhost" if closed else "# it may reach the network, as was set",
     )
-    return {f"{NAME}.service": Written(text), variables: Written(composed.env_file(), secret=True)}
+    return {
+        f"{NAME}.service": Written(text, secret=bool(composed.value("--api-key"))),
+        variables: Written(composed.env_file(), secret=True),
+    }
 
 
 def compose_files(subject: Subject, composed: Composed, place: Place, replicas: int) -> dict[str, Written]:
@@ -120,7 +123,7 @@ def compose_files(subject: Subject, composed: Composed, place: Place, replicas: 
         )
     )
     name = "compose.replicas.yaml" if replicas > 1 else "compose.yaml"
-    files = {name: Written(text), **_secrets(composed, place), **docker()}
+    files = {name: Written(text, secret=bool(composed.value("--api-key"))), **_secrets(composed, place), **docker()}
     return files | ({"router.conf": Written(router(names))} if replicas > 1 else {})
 
 

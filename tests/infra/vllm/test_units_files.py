@@ -272,3 +272,10 @@ def test_the_keys_agree_and_are_in_no_compose_file(place: Place) -> None:
     assert files["docmind.env"].text == ("DOCMIND_VLLM__API_KEY='key of vllm'\nDOCMIND_QDRANT__API_KEY=key-of-qdrant\n")
     assert {name for name, file in files.items() if file.secret} == {"vllm.env", "qdrant.env", "docmind.env"}
     assert "key of vllm" not in files["compose.yaml"].text
+
+
+def test_a_file_with_a_key_in_its_command_is_its_owner_s_alone(place: Place) -> None:
+    about = subject("--api-key hush")
+    composed = compose(about)
+    assert systemd(about, composed, place)["docmind-vllm.service"].secret
+    assert compose_files(about, composed, place, 1)["compose.yaml"].secret
