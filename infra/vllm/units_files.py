@@ -167,7 +167,7 @@ def _server(subject: Subject, inside: Composed, place: Place, name: str, devices
 
 def _placed(composed: Composed) -> Composed:
     """Return the command for whatever folder it is started in: a model's folder is absolute, its served name stays."""
-    folder = Path(composed.model).expanduser()
+    folder = Path(composed.model)
     if str(folder.absolute()) == composed.model or not folder.is_dir():
         return composed
     name = Given("--served-model-name", "--served-model-name", (composed.model,))
@@ -179,7 +179,7 @@ def _inside(subject: Subject, composed: Composed) -> Composed:
     """Return the command as it is inside a container: every address of its own, and a folder where it is mounted."""
     changed = {"--host": "0.0.0.0", "--port": str(PORT)}
     given = [replace(each, values=(changed[each.key],)) if each.key in changed else each for each in composed.given]
-    if Path(composed.model).expanduser().is_dir():
+    if Path(composed.model).is_dir():
         if not composed.value("--served-model-name"):
             given.append(Given("--served-model-name", "--served-model-name", (subject.vllm.model,)))
         return replace(composed, model=f"/models/{Path(composed.model).resolve().name}", given=tuple(given))

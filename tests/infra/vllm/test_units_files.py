@@ -17,20 +17,9 @@ from infra.vllm.compose import Composed, Subject, compose
 from infra.vllm.units_files import Keys, Place, compose_files, systemd
 from infra.vllm.words import Given
 from infra.vllm.writing import write_files
-from tests.infra.vllm.serving import QWEN, subject
+from tests.infra.vllm.serving import QWEN, SMALL, subject
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "data" / "compose-spec.json").read_text(encoding="utf-8"))
-SMALL = {
-    "architectures": ["Qwen3ForCausalLM"],
-    "model_type": "qwen3",
-    "hidden_size": 128,
-    "intermediate_size": 256,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "vocab_size": 1_024,
-    "max_position_embeddings": 40_960,
-}
 NASTY = """a "b" c\\d %h $HOME ${X} ; # é"""
 
 
