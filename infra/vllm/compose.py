@@ -17,6 +17,7 @@ from infra.errors import ConfigurationError
 from infra.settings import ServeSettings, VllmSettings
 from infra.text.plain import short_line
 from infra.vllm.facts import GpuFacts, Machine, ModelFacts, Wanted
+from infra.vllm.files import expanded
 from infra.vllm.options import OptionList, gone
 from infra.vllm.parsers import parsers_for
 from infra.vllm.words import Given, read_words, refused_variables
@@ -125,7 +126,7 @@ def compose(subject: Subject) -> Composed:
         given[each.name if "." in each.name else each.key] = each
     return Composed(
         subject.options.version,
-        subject.wanted.model,
+        expanded(subject.wanted.model),
         tuple(given.values()),
         _environment(subject, warnings),
         tuple(warnings),
@@ -159,9 +160,9 @@ def _address(subject: Subject) -> list[Given]:
 def _served_name(subject: Subject, warnings: list[str]) -> list[Given]:
     """Name the model as DocMind asks for it, where it is loaded under another name."""
     loaded, asked = subject.wanted.model, subject.vllm.model
-    if loaded == asked:
+    if loaded == asked == expanded(loaded):
         return []
-    if loaded == subject.serve.load:
+    if loaded in (asked, subject.serve.load):
         return [_given("--served-model-name", asked)]
     warnings.append(f"DocMind asks for {asked!r}; set DOCMIND_VLLM__MODEL to {loaded!r} to use this server")
     return []

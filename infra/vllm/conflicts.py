@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 from infra.vllm.compose import FP8_KV, NO_KEYS, Composed, Subject
 from infra.vllm.facts import GIB
+from infra.vllm.quantization import brings_fp8_scales
 from infra.vllm.words import size
 
 _SAME = (
@@ -22,10 +23,6 @@ _SAME = (
 
 _STORED = frozenset[str]().union(*_SAME) | {"compressed-tensors", "quark", "moe_wna16"}
 """Methods that only a checkpoint can bring; the others quantize plain weights while they are loaded."""
-
-_FP8_CHECKPOINTS = frozenset({"fp8", "fbgemm_fp8", "quark"})
-_FP8_WITH_SCALES = frozenset({"compressed-tensors", "modelopt"})
-"""Checkpoints that hold FP8 scales of the KV cache, always or where they state a type for it (`Attention.__init__`)."""
 
 _NO_FP8_KV = frozenset({"FLASH_ATTN", "FLASH_ATTN_VLLM_V1", "XFORMERS", "TORCH_SDPA", "FLEX_ATTENTION"})
 _HOPPER = (9, 0)
@@ -46,13 +43,13 @@ def warned(subject: Subject, composed: Composed) -> tuple[str, ...]:
 
 def _kv_cache(subject: Subject, composed: Composed) -> Iterator[str]:
     kv, model, gpu = composed.value("--kv-cache-dtype") or "auto", subject.model, subject.gpu
-    stated = model.quantization if model else None
-    holds = stated in _FP8_CHECKPOINTS or (stated in _FP8_WITH_SCALES and model is not None and model.kv_dtype)
-    if kv == "fp8_e5m2" and holds:
+    if kv == "fp8_e5m2" and model is not None and brings_fp8_scales(model.quantization, model.kv_dtype):
         yield (
             f"--kv-cache-dtype fp8_e5m2: vLLM refuses it with an FP8 checkpoint, and {subject.wanted.model} is one"
-            f" ({stated}); fp8 (= fp8_e4m3) works"
+            f" ({model.quantization}); fp8 (= fp8_e4m3) works"
         )
+    if kv == "auto" and model is not None and model.kv_dtype:
+        kv = model.kv_dtype  # the checkpoint's word
     if gpu is not None and kv not in gpu.kv_types and kv in (*FP8_KV, "bfloat16", "float16"):
         known = ", ".join(sorted(gpu.kv_types))
         yield f"--kv-cache-dtype {kv}: {gpu.name} (capability {_dotted(gpu.capability)}) runs {known}"
@@ -87,6 +84,10 @@ def _context(subject: Subject, composed: Composed) -> Iterator[str]:
     asked = size(composed.value("--max-model-len"))
     model = subject.model
     if asked is None or model is None or composed.environment.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN") == "1":
+        return
+    if any(
+        each.key == "--hf-overrides" for each in composed.given
+    ):  # such as YaRN: the files' limit is not the model's
         return
     if asked > model.max_context > 0:
         yield (

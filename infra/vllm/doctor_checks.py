@@ -196,6 +196,9 @@ def _bytes_needed(case: Case, runs: str) -> int | None:
     if not root or not Path(root).is_absolute():
         return None
     try:
-        return token_bytes(models.model(root), runs)
+        model = models.model(root)
     except ConfigurationError:  # its files are elsewhere, or of a kind that the kit does not know
         return None
+    if any(group.kind not in ("full", "mla") for group in model.groups):
+        return None  # vLLM's tokens are those of longest requests, of which windows and states take a part
+    return token_bytes(model, runs)

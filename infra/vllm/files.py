@@ -40,13 +40,21 @@ class Tensor:
 
 def folder_of(name: str) -> Path | None:
     """Return the folder with a ``config.json`` that ``name`` means: a folder itself, or a model of the user's cache."""
-    for folder in (Path(name).expanduser(), snapshot(name)):
+    for folder in (Path(expanded(name)), snapshot(name)):
         try:
             if folder and (folder / CONFIG).is_file():
                 return folder
         except (OSError, ValueError):  # a path that this system cannot have
             continue
     return None
+
+
+def expanded(name: str) -> str:
+    """Return a name that begins with ``~`` as a path in that home, as vLLM does not; any other as it is."""
+    try:
+        return str(Path(name).expanduser()) if name.startswith("~") else name
+    except RuntimeError:  # nobody of that name
+        return name
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -116,7 +124,16 @@ def _header(path: Path) -> Iterator[Tensor]:
         for name, facts in described.items():
             if name != "__metadata__":
                 yield _tensor(name, facts)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, struct.error) as error:
+    except (
+        OSError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+        struct.error,
+    ) as error:
         raise ConfigurationError(f"{path}: no safetensors file: {short_line(str(error), 80)}") from error
 
 

@@ -1,9 +1,9 @@
 """One vLLM server from its start to its end: what is told on the way, and how it ended.
 
 Gives `follow`. It hears the log (in the reader's thread), tells each phase of the start-up once, asks ``/health`` when
-the port is opened, and waits. A server that said that its engine failed but does not end by itself is waited for no
-longer than `STUCK_SECONDS`; one that does not come up in time is given up. Ending it is left to the caller, also after
-a Ctrl-C, which passes through.
+the port is opened (now and then before, as a log may be silent), and waits. A server that said that its engine failed
+but does not end by itself is waited for no longer than `STUCK_SECONDS`; one that does not come up in time is given up.
+Ending it is left to the caller, also after a Ctrl-C, which passes through.
 """
 
 import time
@@ -20,6 +20,8 @@ from infra.vllm.startup import WORDS, Figures, Phase, Startup
 STUCK_SECONDS = 30.0
 STEP_SECONDS = 0.2
 HEALTH_EVERY_SECONDS = 1.0
+UNTOLD_SECONDS = 10.0
+"""How often ``/health`` is asked before the log says that the port is open: with less of a log it never says so."""
 
 How = Literal["ended", "stuck", "late"]
 
@@ -123,7 +125,8 @@ def follow(
         code = child.code()
         if code is not None:
             return Ended("ended", code, up, ear.phase, now)
-        if not up and ear.phase in ("server", "up") and now - asked >= HEALTH_EVERY_SECONDS:
+        every = HEALTH_EVERY_SECONDS if ear.phase in ("server", "up") else UNTOLD_SECONDS
+        if not up and now - asked >= every:
             asked, up = now, healthy()
             if up:
                 say("up", progress("up", now, ear.figures))

@@ -80,10 +80,9 @@ def uses_flashinfer(kv_dtype: str, gpu: GpuFacts) -> bool:
 
 def parts(model: ModelFacts, gpu: GpuFacts, wanted: Wanted) -> tuple[Part, ...]:
     """Return what one GPU's share goes to beside the KV cache."""
-    ranks = wanted.tensor_parallel * wanted.pipeline_parallel
     step = step_of(wanted, gpu)
     return (
-        _weights(model, ranks),
+        _weights(model, wanted),
         _activations(model, step, wanted.tensor_parallel),
         _graphs(model, step, wanted),
         _overhead(model, gpu, wanted),
@@ -97,8 +96,13 @@ def capture_sizes(sequences: int) -> int:
     return sum(1 for size in sizes if size <= largest)
 
 
-def _weights(model: ModelFacts, ranks: int) -> Part:
-    size = -(-(model.weight_bytes + model.padding_bytes) // ranks)
+def _weights(model: ModelFacts, wanted: Wanted) -> Part:
+    """Return the share of one GPU of the fullest pipeline stage: most layers, and the embedding or the output head."""
+    size, stages = model.weight_bytes + model.padding_bytes, wanted.pipeline_parallel
+    if stages > 1:
+        end = min(model.vocab * model.hidden * BYTES[model.dtype], size // 2)
+        size = (size - 2 * end) * -(-model.layers // stages) // model.layers + end
+    size = -(-size // wanted.tensor_parallel)
     share = {"exact": 0.01, "table": 0.02, "estimate": 0.08}[model.weights_known]
     if model.weights_known == "estimate" and model.weight_bits >= 8:  # noqa: PLR2004 - bits
         share = 0.02  # whole matrices are counted to a tenth of a percent; what else a checkpoint keeps differs

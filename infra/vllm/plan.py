@@ -9,6 +9,7 @@ from infra.errors import ConfigurationError
 from infra.vllm.facts import GIB, GpuFacts, KvDtype, ModelFacts, Wanted
 from infra.vllm.layouts import Layout, Serving, lay_out, token_bytes
 from infra.vllm.memory import CONTEXT_BYTES, Part, Step, parts, step_of
+from infra.vllm.quantization import brings_fp8_scales
 from infra.vllm.speed import Ceilings, ceilings
 
 MAX_CONTEXT = 1 << 24
@@ -193,9 +194,9 @@ def _row(kv_dtype: KvDtype, model: ModelFacts, gpu: GpuFacts, wanted: Wanted, co
 
 def refused_type(kv_dtype: str, model: ModelFacts, gpu: GpuFacts) -> str:
     """Return why vLLM does not run this KV-cache type with the model on the GPU, empty if it does."""
-    if kv_dtype not in gpu.kv_types:
+    if (model.kv_dtype or "auto" if kv_dtype == "auto" else kv_dtype) not in gpu.kv_types:
         return f"{gpu.name} (compute capability {gpu.capability[0]}.{gpu.capability[1]}) has no kernels for it in vLLM"
-    if kv_dtype == "fp8_e5m2" and model.quantization in ("fp8", "fbgemm_fp8"):
+    if kv_dtype == "fp8_e5m2" and brings_fp8_scales(model.quantization, model.kv_dtype):
         return "vLLM refuses e5m2 with an FP8 checkpoint; fp8 (e4m3) works"
     return ""
 

@@ -7,6 +7,10 @@ from infra.vllm.fields import Fields
 _DEFAULT_GROUP = 128
 _SCALE_BITS = 16
 
+_FP8_CHECKPOINTS = frozenset({"fp8", "fbgemm_fp8", "quark"})
+_FP8_WITH_SCALES = frozenset({"compressed-tensors", "modelopt"})
+"""Checkpoints that hold FP8 scales of the KV cache, always or where they state a type for it (`Attention.__init__`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
@@ -25,6 +29,16 @@ class Quantization:
     stored_bits: float
     experts_only: bool = False
     kv_dtype: str | None = None
+
+
+def brings_fp8_scales(method: str | None, kv_dtype: str | None) -> bool:
+    """Whether a checkpoint brings e4m3 scales of its KV cache, so that vLLM refuses fp8_e5m2 with it.
+
+    Args:
+        method: its quantization.
+        kv_dtype: the KV-cache type that it states.
+    """
+    return method in _FP8_CHECKPOINTS or (method in _FP8_WITH_SCALES and bool(kv_dtype))
 
 
 def quantization_of(config: Fields) -> Quantization | None:

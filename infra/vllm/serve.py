@@ -31,6 +31,7 @@ from infra.vllm.child import Child, LogFile
 from infra.vllm.choice import Vllm, cpu_words, find_vllm, without_gpu
 from infra.vllm.command import Added, command_for
 from infra.vllm.compose import Composed
+from infra.vllm.conflicts import loopback
 from infra.vllm.facts import ModelFacts, Wanted
 from infra.vllm.failures import Diagnosis
 from infra.vllm.launch import Ear, Ended, follow
@@ -175,6 +176,11 @@ def check_address(composed: Composed, base_url: str) -> None:
     if port != (where.port or _PORTS.get(where.scheme)):
         raise ConfigurationError(
             f"vLLM would listen on port {port}, DocMind asks at {base_url}; set the port in DOCMIND_VLLM__BASE_URL"
+        )
+    if loopback(host) and not loopback(where.hostname or ""):
+        raise ConfigurationError(
+            f"vLLM would listen on {host} alone, DocMind asks at {base_url}; set DOCMIND_VLLM__BASE_URL to this "
+            "machine's 127.0.0.1, or DOCMIND_SERVE__HOST to the address that others reach"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

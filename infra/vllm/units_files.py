@@ -67,9 +67,9 @@ def systemd(subject: Subject, composed: Composed, place: Place) -> dict[str, Wri
     Raises:
         ConfigurationError: a value that no unit can hold.
     """
-    variables = f"{NAME}.env"
+    composed, variables = _placed(composed), f"{NAME}.env"
     closed = not subject.serve.download and loopback(composed.value("--host"))
-    hub = f"Environment={_unit(f'HF_HUB_CACHE={place.hub}')}"
+    hub = f"Environment={_unit(f'HF_HUB_CACHE={place.hub}').replace('$$', '$')}"  # no variables are put in there
     text = _fill(
         "docmind-vllm.service",
         name=NAME,
@@ -82,7 +82,10 @@ def systemd(subject: Subject, composed: Composed, place: Place) -> dict[str, Wri
         memory="90%",
         network="IPAddressDeny=any\nIPAddressAllow=localhost" if closed else "# it may reach the network, as was set",
     )
-    return {f"{NAME}.service": Written(text), variables: Written(composed.env_file(), secret=True)}
+    return {
+        f"{NAME}.service": Written(text, secret=bool(composed.value("--api-key"))),
+        variables: Written(composed.env_file(), secret=True),
+    }
 
 
 def compose_files(subject: Subject, composed: Composed, place: Place, replicas: int) -> dict[str, Written]:
@@ -120,7 +123,7 @@ def compose_files(subject: Subject, composed: Composed, place: Place, replicas: 
         )
     )
     name = "compose.replicas.yaml" if replicas > 1 else "compose.yaml"
-    files = {name: Written(text), **_secrets(composed, place), **docker()}
+    files = {name: Written(text, secret=bool(composed.value("--api-key"))), **_secrets(composed, place), **docker()}
     return files | ({"router.conf": Written(router(names))} if replicas > 1 else {})
 
 
@@ -150,7 +153,7 @@ QUIET: Mapping[str, str] = {
 def _server(subject: Subject, inside: Composed, place: Place, name: str, devices: str) -> str:
     folder = subject.model.folder if subject.model else None
     local = folder is not None and inside.model.startswith("/models/")
-    models = f"{folder}:{inside.model}:ro" if local else f"{place.hub}:{_CONTAINER_CACHE}:ro"
+    models = f"{folder.absolute()}:{inside.model}:ro" if folder and local else f"{place.hub}:{_CONTAINER_CACHE}:ro"
     return _fill(
         "server.yaml",
         name=name,
@@ -162,11 +165,21 @@ def _server(subject: Subject, inside: Composed, place: Place, name: str, devices
     )
 
 
+def _placed(composed: Composed) -> Composed:
+    """Return the command for whatever folder it is started in: a model's folder is absolute, its served name stays."""
+    folder = Path(composed.model)
+    if str(folder.absolute()) == composed.model or not folder.is_dir():
+        return composed
+    name = Given("--served-model-name", "--served-model-name", (composed.model,))
+    given = composed.given if composed.value(name.key) else (*composed.given, name)
+    return replace(composed, model=str(folder.absolute()), given=given)
+
+
 def _inside(subject: Subject, composed: Composed) -> Composed:
     """Return the command as it is inside a container: every address of its own, and a folder where it is mounted."""
     changed = {"--host": "0.0.0.0", "--port": str(PORT)}
     given = [replace(each, values=(changed[each.key],)) if each.key in changed else each for each in composed.given]
-    if Path(composed.model).expanduser().is_dir():
+    if Path(composed.model).is_dir():
         if not composed.value("--served-model-name"):
             given.append(Given("--served-model-name", "--served-model-name", (subject.vllm.model,)))
         return replace(composed, model=f"/models/{Path(composed.model).resolve().name}", given=tuple(given))

@@ -15,6 +15,18 @@ from infra.vllm.models import model
 from infra.vllm.options import options_for
 
 QWEN = "Qwen/Qwen3-4B-Instruct-2507-FP8"
+SMALL = {
+    "architectures": ["Qwen3ForCausalLM"],
+    "model_type": "qwen3",
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 1_024,
+    "max_position_embeddings": 40_960,
+}
+"""A config.json with what every model says."""
 HERE = Machine(gpus=(), cpu_cores=8, ram_bytes=64 * GIB, ram_free_bytes=32 * GIB)
 
 

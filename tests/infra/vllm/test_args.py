@@ -189,6 +189,12 @@ def test_the_files_are_written_once_and_the_variables_for_their_owner_alone(tmp_
     assert options.read_text(encoding="utf-8") != "mine"
 
 
+def test_options_with_a_key_are_written_for_their_owner_alone(tmp_path: Path) -> None:
+    options = tmp_path / "vllm.yaml"
+    assert called("--config-yaml", str(options), "--context", "8K", "--", "--api-key", "hush")[0] == 0
+    assert stat.S_IMODE(options.stat().st_mode) == 0o600
+
+
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be written: No such file or directory"):
         write_files({tmp_path / "none" / "file": Written("")}, force=False)

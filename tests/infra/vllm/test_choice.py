@@ -11,6 +11,7 @@ from infra.settings import ServeSettings
 from infra.vllm import choice, models
 from infra.vllm.choice import Vllm, cpu_words, find_vllm, without_gpu
 from infra.vllm.facts import GIB, ModelFacts, Wanted
+from infra.vllm.layouts import Serving, lay_out
 
 CONFIG = {
     "architectures": ["Qwen3ForCausalLM"],
@@ -99,6 +100,26 @@ def test_on_a_cpu_the_cache_takes_a_third_of_the_free_memory_at_most_and_is_neve
     assert cpu_words(wanted, tiny, 3 * GIB, ())[1] == str(GIB)
     assert cpu_words(Wanted("tiny", context=512), tiny, 3 * GIB, ())[1] == str(GIB // 16)
     assert cpu_words(wanted, None, 64 * GIB, ())[1] == str(4 * GIB)
+
+
+def test_on_a_cpu_layers_with_a_window_have_room_for_it_too() -> None:
+    """gpt-oss: within 4,096 tokens its 12 sliding layers take as much as its 12 full ones."""
+    model = models.model("openai/gpt-oss-20b")
+    wanted = Wanted(model.name, context=4_096, kv_cache_dtype="fp8", sequences=4)
+    given = int(cpu_words(wanted, model, 64 * GIB, ())[1])
+    layout = lay_out(model, Serving("fp8", block_tokens=128))
+    assert layout.concurrent(given, 4_096, 4_096) >= 4
+    assert given < 2 * 4 * 4_096 * 24 * 8 * 128 * 17 // 16
+
+
+def test_what_lies_in_the_folder_at_hand_is_not_run_when_a_python_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("open('ran', 'w').close()\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="has no vLLM"):
+        find_vllm(ServeSettings(python=Path(sys.executable)))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_on_a_cpu_the_longest_context_is_a_stated_one(tiny: ModelFacts):

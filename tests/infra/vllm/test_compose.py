@@ -1,6 +1,7 @@
 """One command from settings, a wish and facts: as words, as a shell line, as files."""
 
 import itertools
+import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from infra.vllm.options import options_for, versions
 from infra.vllm.parsers import parsers_for
 from infra.vllm.profiles import PROFILES
 from infra.vllm.words import read_words
-from tests.infra.vllm.serving import QWEN, command, subject
+from tests.infra.vllm.serving import QWEN, SMALL, command, subject
 
 AWQ = "Qwen/Qwen2.5-7B-Instruct-AWQ"
 
@@ -271,3 +272,17 @@ def test_options_of_the_settings_that_are_no_words_are_said() -> None:
 def test_a_variable_that_says_nothing_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="VLLM_USE_V1 is no variable"):
         command(environment={"VLLM_USE_V1": "1"})
+
+
+def test_a_home_is_written_out_because_vllm_does_not_know_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text(json.dumps(SMALL), encoding="utf-8")
+    composed = command(model="~/m", kv_cache_dtype="auto")
+    assert composed.model == str(tmp_path / "m")
+    assert composed.value("--served-model-name") == "~/m"
+
+
+def test_a_home_of_nobody_is_a_name_like_any_other() -> None:
+    with pytest.raises(ConfigurationError, match="no files of the model"):
+        command(model="~nobody-of-that-name/m")

@@ -7,6 +7,8 @@ import pytest
 
 from infra.vllm.compose import compose
 from infra.vllm.conflicts import conflicts
+from infra.vllm.gpus import gpu
+from infra.vllm.plan import plan, refused_type
 from tests.infra.vllm.serving import QWEN, reasons, second_looks, subject, unknown_model
 
 AWQ = "Qwen/Qwen2.5-7B-Instruct-AWQ"
@@ -85,6 +87,33 @@ def test_what_works_is_let_through(extra: str, given: dict[str, Any]) -> None:
 
 def test_vllm_s_own_switch_lets_a_longer_context_through() -> None:
     assert reasons(context=300_000, environment={"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}) == ()
+
+
+def test_with_fields_of_the_config_overridden_the_files_limit_is_not_held_against_it() -> None:
+    yarn = '{"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}'
+    assert reasons(f"--hf-overrides '{yarn}'", context=300_000) == ()
+
+
+@pytest.mark.parametrize("method", ["quark", "compressed-tensors", "modelopt"])
+def test_what_is_refused_of_a_kv_type_the_plan_refuses_as_well(method: str) -> None:
+    about = subject(kv_cache_dtype="fp8_e5m2")
+    assert about.model is not None
+    checkpoint = replace(about.model, quantization=method, kv_dtype="fp8")
+    about = replace(about, model=checkpoint)
+    assert len(conflicts(about, compose(about))) == 1
+    assert "e5m2" in refused_type("fp8_e5m2", checkpoint, gpu("RTX 4090"))
+    plain = replace(checkpoint, kv_dtype=None)
+    assert bool(refused_type("fp8_e5m2", plain, gpu("RTX 4090"))) == (method == "quark")
+
+
+def test_an_fp8_cache_that_the_checkpoint_asks_for_needs_a_card_that_reads_it() -> None:
+    about = subject(on="T4", kv_cache_dtype="auto")
+    assert about.model is not None
+    about = replace(about, model=replace(about.model, quantization="compressed-tensors", kv_dtype="fp8"))
+    assert about.model is not None
+    assert "--kv-cache-dtype fp8: T4" in conflicts(about, compose(about))[0]
+    found = plan(about.model, gpu("T4"), about.wanted)
+    assert "--kv-cache-dtype auto: T4" in found.problems[0]
 
 
 def test_of_an_unknown_model_nothing_is_guessed() -> None:

@@ -58,6 +58,12 @@ def test_each_phase_is_told_once_and_an_answering_server_is_up(tmp_path: Path):
     assert "CPU KV cache size: 131,072 tokens" in (tmp_path / "vllm.log").read_text()
 
 
+def test_a_server_that_logs_nothing_is_found_by_asking_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(launch, "UNTOLD_SECONDS", 0.1)
+    ended, _, told = followed("up_on_a_cpu+silent+crash", tmp_path, port=free_port(), limit=30)
+    assert (ended.how, ended.was_up, told) == ("ended", True, ["up"])
+
+
 def test_a_server_that_ends_while_it_starts_is_diagnosed(tmp_path: Path):
     ended, ear, told = followed("wrong_quantization", tmp_path)
     assert (ended.how, ended.code, ended.was_up, ended.phase) == ("ended", 1, False, "model")

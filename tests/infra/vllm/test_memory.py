@@ -116,3 +116,13 @@ def test_requests_together_read_more_experts_and_never_more_than_all() -> None:
     facts = model("Qwen/Qwen3-Coder-30B-A3B-Instruct")
     assert active_bytes(facts, 1) == pytest.approx(facts.active_bytes, rel=0.001)
     assert active_bytes(facts, 1) < active_bytes(facts, 8) < active_bytes(facts, 1_000) <= facts.weight_bytes
+
+
+def test_of_several_pipeline_stages_the_fullest_is_counted() -> None:
+    """Of four stages with 20 of 80 layers each, the first has the whole embedding on top, the last the output head."""
+    llama = model("meta-llama/Llama-3.3-70B-Instruct")
+    card = gpu("RTX 4090x8")
+    weights = parts(llama, card, Wanted(llama.name, pipeline_parallel=4, tensor_parallel=2))[0].size_bytes
+    end = llama.vocab * llama.hidden * 2
+    assert weights == pytest.approx(((llama.weight_bytes - 2 * end) / 4 + end) / 2, abs=2)
+    assert weights > llama.weight_bytes / 8 + 0.4 * GIB

@@ -244,6 +244,7 @@ def test_a_config_that_lies_is_refused_in_one_line(tmp_path: Path, text: str, me
         (struct.pack("<Q", 10) + b"not json..", "no safetensors file"),
         (struct.pack("<Q", 2) + b"[]", "no safetensors file"),
         (struct.pack("<Q", 9) + b'{"a": {}}', "no safetensors file"),
+        (struct.pack("<Q", 50) + b'{"a": {"shape": [1e999], "data_offsets": [0, 1]}} ', "no safetensors file"),
         (struct.pack("<Q", 46) + b'{"a": {"shape": [1], "data_offsets": [9, 1]}} ', "outside of its file"),
     ],
 )

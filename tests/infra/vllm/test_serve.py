@@ -198,6 +198,11 @@ def test_a_server_that_docmind_would_not_find_is_not_started(base_url: str):
         check_address(listening(8_000), base_url)
 
 
+def test_a_server_on_this_machine_alone_is_not_started_for_an_address_elsewhere():
+    with pytest.raises(ConfigurationError, match=r"listen on 127.0.0.1 alone, DocMind asks at .* DOCMIND_SERVE__HOST"):
+        check_address(listening(8_000), "http://192.0.2.7:8000/v1")
+
+
 def test_without_vllm_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(door, "find_vllm", lambda _: None)
     monkeypatch.setattr(door.gpus, "installed", lambda: (gpu("RTX 4090"),))

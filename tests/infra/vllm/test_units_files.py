@@ -17,7 +17,7 @@ from infra.vllm.compose import Composed, Subject, compose
 from infra.vllm.units_files import Keys, Place, compose_files, systemd
 from infra.vllm.words import Given
 from infra.vllm.writing import write_files
-from tests.infra.vllm.serving import QWEN, subject
+from tests.infra.vllm.serving import QWEN, SMALL, subject
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "data" / "compose-spec.json").read_text(encoding="utf-8"))
 NASTY = """a "b" c\\d %h $HOME ${X} ; # é"""
@@ -61,6 +61,26 @@ def unquoted(line: str) -> list[str]:
     words = re.findall(r'"(?:\\.|[^"\\])*"|[^\s"]+', line)
     plain = [re.sub(r"\\(.)", r"\1", word[1:-1]) if word.startswith('"') else word for word in words]
     return [word.replace("%%", "%").replace("$$", "$") for word in plain]
+
+
+def test_a_model_s_folder_is_absolute_and_keeps_the_name_that_it_was_given(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service and a container start in a folder of their own, where a relative one is another, or a volume."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(SMALL), encoding="utf-8")
+    about = subject(model="mine", kv_cache_dtype="auto")
+    words = unquoted(lines(unit(place, about), "ExecStart")[0])
+    assert words[2] == str(folder)
+    assert words[words.index("--served-model-name") + 1] == "mine"
+    assert f"{folder}:/models/mine:ro" in made(place, about)["services"]["vllm"]["volumes"]
+
+
+def test_a_dollar_in_the_cache_s_path_stays_one(place: Place) -> None:
+    """``Environment=`` knows no variables (systemd.exec(5)), so nothing is doubled there."""
+    assert 'Environment="HF_HUB_CACHE=/data/a$b"' in unit(replace(place, hub=Path("/data/a$b")))
 
 
 def test_the_unit_starts_exactly_the_composed_command(place: Place) -> None:
@@ -241,3 +261,10 @@ def test_the_keys_agree_and_are_in_no_compose_file(place: Place) -> None:
     assert files["docmind.env"].text == ("DOCMIND_VLLM__API_KEY='key of vllm'\nDOCMIND_QDRANT__API_KEY=key-of-qdrant\n")
     assert {name for name, file in files.items() if file.secret} == {"vllm.env", "qdrant.env", "docmind.env"}
     assert "key of vllm" not in files["compose.yaml"].text
+
+
+def test_a_file_with_a_key_in_its_command_is_its_owner_s_alone(place: Place) -> None:
+    about = subject("--api-key hush")
+    composed = compose(about)
+    assert systemd(about, composed, place)["docmind-vllm.service"].secret
+    assert compose_files(about, composed, place, 1)["compose.yaml"].secret

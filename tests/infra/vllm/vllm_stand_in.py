@@ -2,7 +2,8 @@
 
 usage: vllm_stand_in.py serve MODEL --port N [...]; what it does is said by its model: a log's name (it writes that log,
 opens the port where that came up, and fails where it did not), with ``+worker`` (a worker that hears no SIGTERM),
-``+stuck`` (it does not end when it has failed), ``+crash`` (it ends with code 5 once its port was asked).
+``+stuck`` (it does not end when it has failed), ``+crash`` (it ends with code 5 once its port was asked), ``+silent``
+(it writes no log).
 """
 
 import signal
@@ -22,7 +23,7 @@ def main() -> int:
     if "worker" in traits:
         subprocess.Popen([sys.executable, "-c", WORKER])
     text = (RECORDED / f"{name}.log").read_text(encoding="utf-8").partition("\n")[2]
-    sys.stdout.write(text)
+    sys.stdout.write("" if "silent" in traits else text)
     sys.stdout.flush()
     if "startup complete" not in text:
         if "stuck" in traits:
