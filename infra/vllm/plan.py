@@ -179,8 +179,8 @@ def _row(kv_dtype: KvDtype, model: ModelFacts, gpu: GpuFacts, wanted: Wanted, co
     asked = replace(wanted, kv_cache_dtype=kv_dtype)
     layout = lay_out(model, serving(wanted, kv_dtype))
     available = round(gpu.vram_bytes * wanted.utilization) - sum(p.size_bytes for p in parts(model, gpu, asked))
-    token = token_bytes(model, kv_dtype)
-    plain = token_bytes(model, "bfloat16")
+    token = token_bytes(model, kv_dtype, wanted.tensor_parallel)
+    plain = token_bytes(model, "bfloat16", wanted.tensor_parallel)
     return KvRow(
         kv_dtype=kv_dtype,
         token_bytes=token,
@@ -202,7 +202,7 @@ def refused_type(kv_dtype: str, model: ModelFacts, gpu: GpuFacts) -> str:
 
 
 def _offloaded(model: ModelFacts, wanted: Wanted) -> int:
-    each = token_bytes(model, wanted.kv_cache_dtype)
+    each = token_bytes(model, wanted.kv_cache_dtype, wanted.tensor_parallel)
     return int(wanted.offload_gib * GIB / each) if each else 0
 
 
