@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from infra.vllm.compose import FP8_KV, NO_KEYS, Composed, Subject
 from infra.vllm.facts import GIB
-from infra.vllm.quantization import brings_fp8_scales
+from infra.vllm.quantization import LEAST_CAPABILITY, brings_fp8_scales
 from infra.vllm.words import size
 
 _SAME = (
@@ -72,6 +72,12 @@ def _backend(subject: Subject, composed: Composed) -> Iterator[str]:
 def _quantization(subject: Subject, composed: Composed) -> Iterator[str]:
     """``ModelConfig._verify_quantization``: a method given must be the checkpoint's."""
     asked, stated = composed.value("--quantization"), subject.model.quantization if subject.model else None
+    least = LEAST_CAPABILITY.get(stated or asked, (0, 0))
+    if subject.gpu is not None and subject.gpu.capability < least:
+        yield (
+            f"--model {subject.wanted.model}: {stated or asked} weights need compute capability {_dotted(least)},"
+            f" {subject.gpu.name} has {_dotted(subject.gpu.capability)}"
+        )
     if subject.model is None or not asked or asked in (stated, "humming", "inc"):
         return
     if stated is None and asked in _STORED:

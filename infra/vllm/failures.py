@@ -24,6 +24,7 @@ _VALUE_CHARS = 120
 _PREFIX = re.compile(
     r"^(?:\([\w .=:-]{1,80}\) ?){0,3}(?:[A-Z]{4,8} \d\d-\d\d \d\d:\d\d:\d\d )?(?:\[[\w./-]{1,80}:\d{1,6}\] ?)?"
 )
+_COLOUR = re.compile(r"\x1b\[[\d;]{0,20}m")  # where FORCE_COLOR or the like is set
 _ERROR = re.compile(r"^(?:[\w.]{1,80}(?:Error|Exception|Exit)\b|Value error, |.{0,60}\berror: )")
 _FATAL = re.compile(r"Segmentation fault|Bus error|core dumped|^Killed\b")
 
@@ -137,7 +138,7 @@ class FailureWatch:
 
 def said(line: str) -> str:
     """Return the words of a log line, without vLLM's process, level, time and place."""
-    return _PREFIX.sub("", line[:MAX_LINE_CHARS].strip(), count=1).strip()
+    return _PREFIX.sub("", _COLOUR.sub("", line[:MAX_LINE_CHARS]).strip(), count=1).strip()
 
 
 class _Values(dict[str, str]):

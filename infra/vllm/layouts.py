@@ -105,12 +105,13 @@ def element_bytes(kv_dtype: str, model: ModelFacts) -> int:
     return 1 if chosen.startswith("fp8") else BYTES.get(chosen, 2)
 
 
-def token_bytes(model: ModelFacts, kv_dtype: str) -> int:
+def token_bytes(model: ModelFacts, kv_dtype: str, tensor_parallel: int = 1) -> int:
     """Return the bytes that each further token of a long request takes, over all GPUs and without rounding to blocks.
 
-    Layers that hold a window or a state only take nothing more.
+    Layers that hold a window or a state only take nothing more. Heads that the GPUs cannot share out are held by each.
     """
-    each = sum(group.layers * _token(group) for group in model.groups if group.kind in ("full", "mla"))
+    groups = [group for group in model.groups if group.kind in ("full", "mla")]
+    each = sum(group.layers * token_elements(group, tensor_parallel) for group in groups)
     return each * element_bytes(kv_dtype, model)
 
 
@@ -132,9 +133,14 @@ def lay_out(model: ModelFacts, serving: Serving) -> Layout:
     return Layout(tables, max(table.layers * table.page_bytes for table in tables))
 
 
-def _token(group: LayerGroup) -> int:
+def token_elements(group: LayerGroup, tensor_parallel: int) -> int:
     """Return the elements of one token in one layer over all GPUs."""
-    return group.kv_heads * (group.head_dim_k + group.head_dim_v)
+    return tensor_parallel * _heads(group, tensor_parallel) * (group.head_dim_k + group.head_dim_v)
+
+
+def _heads(group: LayerGroup, tensor_parallel: int) -> int:
+    """Return the heads that one GPU holds: its share, one at least; the compressed vector of MLA is held whole."""
+    return 1 if group.kind == "mla" else max(1, group.kv_heads // tensor_parallel)
 
 
 def _page(group: LayerGroup, model: ModelFacts, serving: Serving) -> Page:
@@ -143,7 +149,7 @@ def _page(group: LayerGroup, model: ModelFacts, serving: Serving) -> Page:
         states = _RUNNING_STATES + group.checkpoints if serving.prefix_caching else 1
         state = _up(group.state_bytes, serving.tensor_parallel)
         return Page(group.kind, layers, 1, state, states=states, shape=(group.checkpoints, 0, 0))
-    heads = 1 if group.kind == "mla" else max(1, group.kv_heads // serving.tensor_parallel)
+    heads = _heads(group, serving.tensor_parallel)
     width = group.head_dim_k + group.head_dim_v
     page = serving.block_tokens * heads * width * element_bytes(serving.kv_dtype, model)
     shape = (heads, group.head_dim_k, group.head_dim_v)

@@ -9,7 +9,7 @@ from infra.errors import ConfigurationError
 from infra.vllm.facts import GIB, GpuFacts, KvDtype, ModelFacts, Wanted
 from infra.vllm.layouts import Layout, Serving, lay_out, token_bytes
 from infra.vllm.memory import CONTEXT_BYTES, Part, Step, parts, step_of
-from infra.vllm.quantization import brings_fp8_scales
+from infra.vllm.quantization import LEAST_CAPABILITY, brings_fp8_scales
 from infra.vllm.speed import Ceilings, ceilings
 
 MAX_CONTEXT = 1 << 24
@@ -179,8 +179,8 @@ def _row(kv_dtype: KvDtype, model: ModelFacts, gpu: GpuFacts, wanted: Wanted, co
     asked = replace(wanted, kv_cache_dtype=kv_dtype)
     layout = lay_out(model, serving(wanted, kv_dtype))
     available = round(gpu.vram_bytes * wanted.utilization) - sum(p.size_bytes for p in parts(model, gpu, asked))
-    token = token_bytes(model, kv_dtype)
-    plain = token_bytes(model, "bfloat16")
+    token = token_bytes(model, kv_dtype, wanted.tensor_parallel)
+    plain = token_bytes(model, "bfloat16", wanted.tensor_parallel)
     return KvRow(
         kv_dtype=kv_dtype,
         token_bytes=token,
@@ -202,7 +202,7 @@ def refused_type(kv_dtype: str, model: ModelFacts, gpu: GpuFacts) -> str:
 
 
 def _offloaded(model: ModelFacts, wanted: Wanted) -> int:
-    each = token_bytes(model, wanted.kv_cache_dtype)
+    each = token_bytes(model, wanted.kv_cache_dtype, wanted.tensor_parallel)
     return int(wanted.offload_gib * GIB / each) if each else 0
 
 
@@ -212,6 +212,11 @@ def _problems(model: ModelFacts, gpu: GpuFacts, wanted: Wanted, found: tuple[int
     problems: list[str] = []
     if why := refused_type(wanted.kv_cache_dtype, model, gpu):
         problems.append(f"--kv-cache-dtype {wanted.kv_cache_dtype}: {why}.")
+    if gpu.capability < (least := LEAST_CAPABILITY.get(model.quantization or "", (0, 0))):
+        problems.append(
+            f"{model.quantization} weights need compute capability {least[0]}.{least[1]}; {gpu.name} has"
+            f" {gpu.capability[0]}.{gpu.capability[1]}."
+        )
     if wanted.context and wanted.context > model.max_context:
         problems.append(f"{wanted.context:,} tokens are more than the {model.max_context:,} that {model.name} allows.")
     if wanted.utilization > (most := free_utilization(gpu, wanted.beside_bytes)):

@@ -11,6 +11,9 @@ _FP8_CHECKPOINTS = frozenset({"fp8", "fbgemm_fp8", "quark"})
 _FP8_WITH_SCALES = frozenset({"compressed-tensors", "modelopt"})
 """Checkpoints that hold FP8 scales of the KV cache, always or where they state a type for it (`Attention.__init__`)."""
 
+LEAST_CAPABILITY = {"mxfp4": (8, 0), "gpt_oss_mxfp4": (8, 0), "fbgemm_fp8": (8, 0)}
+"""Compute capability that a method needs where it is more than vLLM itself does (its ``get_min_capability``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quantization:

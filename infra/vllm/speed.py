@@ -8,7 +8,7 @@ what came before. Servers reach about half to four fifths of either.
 from dataclasses import dataclass
 
 from infra.vllm.facts import GpuFacts, ModelFacts, Wanted
-from infra.vllm.layouts import element_bytes
+from infra.vllm.layouts import element_bytes, token_elements
 
 _FP8_METHODS = ("fp8", "fbgemm_fp8", "modelopt", "compressed-tensors")
 _MLA_PREFILL_WIDTH = 320
@@ -40,7 +40,7 @@ def ceilings(model: ModelFacts, gpu: GpuFacts, wanted: Wanted, context: int, seq
     """Return the bounds for requests of ``context`` tokens, ``sequences`` of them at once."""
     ranks = wanted.tensor_parallel
     bandwidth = gpu.bandwidth_bytes_s * ranks
-    read = kv_read_bytes(model, wanted.kv_cache_dtype, context)
+    read = kv_read_bytes(model, wanted.kv_cache_dtype, context, ranks)
 
     def decode(requests: int, kv_bytes: int) -> float | None:
         moved = active_bytes(model, requests) + requests * kv_bytes
@@ -56,15 +56,13 @@ def ceilings(model: ModelFacts, gpu: GpuFacts, wanted: Wanted, context: int, seq
     )
 
 
-def kv_read_bytes(model: ModelFacts, kv_dtype: str, context: int) -> int:
+def kv_read_bytes(model: ModelFacts, kv_dtype: str, context: int, tensor_parallel: int = 1) -> int:
     """Return the bytes of keys, values and states that one token at ``context`` tokens reads, over all GPUs."""
     element = element_bytes(kv_dtype, model)
     total = 0
     for group in model.groups:
         seen = min(context, group.window) if group.window else context
-        total += group.layers * (
-            seen * group.kv_heads * (group.head_dim_k + group.head_dim_v) * element + group.state_bytes
-        )
+        total += group.layers * (seen * token_elements(group, tensor_parallel) * element + group.state_bytes)
     return total
 
 

@@ -153,7 +153,10 @@ QUIET: Mapping[str, str] = {
 def _server(subject: Subject, inside: Composed, place: Place, name: str, devices: str) -> str:
     folder = subject.model.folder if subject.model else None
     local = folder is not None and inside.model.startswith("/models/")
-    models = f"{folder.absolute()}:{inside.model}:ro" if folder and local else f"{place.hub}:{_CONTAINER_CACHE}:ro"
+    outside, within = (folder.absolute(), inside.model) if folder and local else (place.hub, _CONTAINER_CACHE)
+    if ":" in f"{outside}{within}":
+        raise ConfigurationError(f"{outside}: Compose cannot mount a folder with : in its path; rename it")
+    models = f"{outside}:{within}:ro"
     return _fill(
         "server.yaml",
         name=name,
@@ -213,8 +216,8 @@ def _yaml(value: object) -> str:
 
 def _line(text: str) -> str:
     """Return text for one line of a unit, with systemd's ``%`` doubled."""
-    if not text.isprintable():
-        raise ConfigurationError(f"{text!r} cannot stand in a unit: it holds signs that are not printed")
+    if not text.isprintable() or text.endswith("\\"):
+        raise ConfigurationError(f"{text!r} cannot stand in a unit: it holds signs that are not printed, or ends in \\")
     return text.replace("%", "%%")
 
 

@@ -44,6 +44,7 @@ def test_the_card_s_own_command_has_no_conflict() -> None:
         ("", {"on": "RTX 4090x2", "tensor_parallel": 4}, "4 GPUs needed, there are 2 (RTX 4090)"),
         ("", {"tensor_parallel": 2}, "2 GPUs needed, there is 1 (RTX 4090)"),
         ("", {"on": "RTX 4090x7", "model": AWQ, "tensor_parallel": 7}, "the 4 key-value heads of"),
+        ("", {"on": "T4", "model": "openai/gpt-oss-20b", "kv_cache_dtype": "auto"}, "capability 8.0, T4 has 7.5"),
         ("-pp 37", {"on": "RTX 4090x37"}, "has 36 layers"),
         ("-tp 0", {}, "are 1 or more"),
         ("--attention-backend FLASH_ATTN", {"on": "H200", "model": PLAIN, "kv_cache_dtype": "fp8_e5m2"}, "FLASHINFER"),

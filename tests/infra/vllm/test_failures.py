@@ -137,7 +137,7 @@ def test_an_unknown_failure_shows_the_last_error_and_where_the_log_is():
         "(EngineCore pid=7) ERROR 05-10 16:00:15 [core.py:470] LookupError: the moon is \x1b[31mnot\x1b[0m full",
         "(APIServer pid=1)     sys.exit(main())",
     )
-    assert found.cause == "vLLM ended: LookupError: the moon is [31mnot [0m full"
+    assert found.cause == "vLLM ended: LookupError: the moon is not full"
     assert found.cure == f"read the log: {LOG}"
 
 
@@ -173,3 +173,25 @@ def test_no_log_breaks_the_diagnosis(lines: list[str]):
 def test_long_and_nested_lines_are_read_in_little_time():
     for piece in ("(", "max seq len (1), (", "ERROR 01-01 01:01:01 [", "/dev/shm ", "a." * 50, "kv_cache_dtype "):
         diagnosed(*[piece * 5_000] * 20)
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        "FlashInfer All Reduce is disabled because flashinfer is not available",
+        "FlashInfer is not installed; skipping its kernels.",
+        "FlashInfer is not available. Falling back to the PyTorch-native implementation of top-p & top-k sampling.",
+    ],
+)
+def test_a_warning_of_what_vllm_does_without_is_not_the_cause(warning: str):
+    """The words of vLLM 0.32's own warnings; the last one's of 0.10's."""
+    watch = FailureWatch()
+    watch.feed(f"(EngineCore pid=7) WARNING 11-21 20:15:24 [cuda.py:12] {warning}", "model")
+    watch.feed("RuntimeError: the moon", "weights")
+    assert watch.diagnosis("LOG").cause == "vLLM ended: RuntimeError: the moon"
+
+
+def test_a_coloured_log_is_read_as_well():
+    watch = FailureWatch()
+    watch.feed("\x1b[0;36m(EngineCore pid=7)\x1b[0;0m ERROR 11-21 20:15:24 [core.py:1] RuntimeError: the moon", "model")
+    assert watch.diagnosis("LOG").cause == "vLLM ended: RuntimeError: the moon"

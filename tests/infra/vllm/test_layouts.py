@@ -12,6 +12,7 @@ from infra.errors import ConfigurationError
 from infra.vllm.facts import GIB, LayerGroup
 from infra.vllm.layouts import Serving, element_bytes, lay_out, token_bytes
 from infra.vllm.models import model
+from infra.vllm.speed import kv_read_bytes
 
 RECORDED = json.loads((Path(__file__).parents[2] / "recorded" / "vllm_kv_specs.json").read_text(encoding="utf-8"))
 QWEN = model("Qwen/Qwen3-4B-Instruct-2507-FP8")
@@ -32,6 +33,11 @@ def test_the_golden_set_is_met_within_one_percent(
 ) -> None:
     layout = lay_out(model(name), Serving(tensor_parallel=gpus))
     assert layout.request_bytes(tokens, in_flight) / GIB == pytest.approx(printed_gib, rel=0.01)
+
+
+def test_heads_that_the_gpus_cannot_share_out_are_held_by_each() -> None:
+    assert [token_bytes(QWEN, "fp8", gpus) for gpus in (1, 8, 16)] == [73_728, 73_728, 2 * 73_728]
+    assert kv_read_bytes(QWEN, "fp8", 1_000, 16) == 2 * 1_000 * 73_728
 
 
 @pytest.mark.parametrize(("kv_dtype", "each", "gib"), [("auto", 147_456, 18.0), ("fp8", 73_728, 9.0)])
@@ -87,6 +93,7 @@ def test_compressed_attention_is_on_every_gpu_whole() -> None:
     facts = replace(QWEN, groups=(group,))
     assert lay_out(facts, Serving(tensor_parallel=8)) == lay_out(facts, Serving())
     assert token_bytes(facts, "auto") == 8 * 576 * 2
+    assert token_bytes(facts, "auto", 4) == 4 * 8 * 576 * 2  # each GPU holds it whole
 
 
 def test_pages_of_compressed_attention_that_cannot_be_made_equal_are_refused() -> None:

@@ -168,3 +168,8 @@ def test_every_profile_model_and_card_is_planned_in_words() -> None:
     for name, card, profile in product(("Qwen/Qwen3-4B", "openai/gpt-oss-20b"), ("RTX 3060", "H200"), PROFILES):
         found = plan(model(name), gpu(card), wanted({"gpu": card, "profile": profile, "model": name}))
         assert "predicted" in verdict(found, remedies(found))[0]
+
+
+def test_weights_that_the_card_cannot_compute_with_do_not_fit_however_many_cards_there_are() -> None:
+    found = plan(model("openai/gpt-oss-20b"), gpu("T4x2"), Wanted("x", context=4_096, sequences=2, tensor_parallel=2))
+    assert found.problems == ("mxfp4 weights need compute capability 8.0; T4 has 7.5.",)

@@ -268,3 +268,15 @@ def test_a_file_with_a_key_in_its_command_is_its_owner_s_alone(place: Place) -> 
     composed = compose(about)
     assert systemd(about, composed, place)["docmind-vllm.service"].secret
     assert compose_files(about, composed, place, 1)["compose.yaml"].secret
+
+
+@pytest.mark.parametrize("name", ["m\\", "m\n[Service]"])
+def test_a_name_that_would_take_the_next_line_is_refused(place: Place, name: str) -> None:
+    about = subject()
+    with pytest.raises(ConfigurationError, match="cannot stand in a unit"):
+        systemd(about, replace(compose(about), model=name), place)
+
+
+def test_a_folder_that_compose_would_read_as_two_is_refused(place: Place) -> None:
+    with pytest.raises(ConfigurationError, match="cannot mount a folder with : in its path"):
+        made(replace(place, hub=Path("/data/a:b")))
