@@ -31,11 +31,15 @@ def _only_loopback() -> None:
 
 @pytest.fixture(autouse=True)
 def _default_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Forget the person's own settings (environment and ``.env``); keep data in a directory of the test's own."""
+    """Forget the person's own settings (environment and ``.env``); keep data in a directory of the test's own.
+
+    One hit in a hundred is answered anew to check the cache: no test is to depend on that chance.
+    """
     for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
     monkeypatch.setenv(f"{PREFIX}DATA_DIR", str(tmp_path_factory.mktemp("data")))
+    monkeypatch.setenv(f"{PREFIX}CACHE__AUDIT_SHARE", "0")
 
 
 @pytest.fixture
