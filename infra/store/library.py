@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from sqlite3 import Connection
 
 import numpy as np
@@ -201,9 +202,10 @@ def refuse_other_version(connection: Connection) -> None:
         return
     row = connection.execute("SELECT number FROM meta WHERE name = 'schema'").fetchone()
     if row and row[0] != SCHEMA_VERSION:
+        file = next((file for _, name, file in connection.execute("PRAGMA database_list") if name == "main"), "")
         raise StoreError(
-            f"the index was made by another version of DocMind (schema {row[0]}, this one has {SCHEMA_VERSION}); "
-            f"delete its folder and ingest again, or set DOCMIND_DATA_DIR to another one"
+            f"{Path(file).parent}: the index was made by another version of DocMind (schema {row[0]}, this one has "
+            f"{SCHEMA_VERSION}); delete that folder and ingest again, or set DOCMIND_DATA_DIR to another one"
         )
 
 

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Literal, get_args
 
 from infra.errors import ConfigurationError
@@ -133,11 +134,24 @@ def model_and_window(case: Case) -> Iterator[Line]:
         found = f"/v1/models: {told(answer)}"
         yield from (Line(name, "unknown", found, "check DOCMIND_VLLM__BASE_URL") for name in ("key", "model", "window"))
         return
-    yield Line("key", "pass", "accepted")
+    yield _key(case)
     names = listing.names()
     case.served = listing.of(ours.model) if ours.model in names else listing.data[0] if len(names) == 1 else None
     yield _model(ours.model, names)
     yield _window(case.served, ours.context_window)
+
+
+def _key(case: Case) -> Line:
+    """Judge a key that was accepted: a server that takes any other as well checks none."""
+    if not case.server.keyed:
+        return Line("key", "pass", "none is set, none is wanted")
+    other = case.server.get("/v1/models", seconds=QUICK_SECONDS, other_key=f"docmind-{token_hex(6)}")
+    if other.status in _REFUSED_KEY:
+        return Line("key", "pass", "accepted, and another is refused")
+    if not other.ok:
+        return Line("key", "unknown", f"accepted; another: {told(other)}")
+    cure = "start with the key in VLLM_API_KEY, or leave DOCMIND_VLLM__API_KEY out"
+    return Line("key", "fail", "the server takes any key, one is set", cure)
 
 
 def _model(wanted: str, names: list[str]) -> Line:
@@ -192,6 +206,7 @@ def _bytes_a_token(labels: Mapping[str, str]) -> float | None:
 
 
 def _bytes_needed(case: Case, runs: str) -> int | None:
+    """Return what a token should take, a GPU of as many as are set; None where that cannot be told."""
     root = case.served.root if case.served else None
     if not root or not Path(root).is_absolute():
         return None
@@ -201,4 +216,5 @@ def _bytes_needed(case: Case, runs: str) -> int | None:
         return None
     if any(group.kind not in ("full", "mla") for group in model.groups):
         return None  # vLLM's tokens are those of longest requests, of which windows and states take a part
-    return token_bytes(model, runs)
+    gpus = case.settings.serve.tensor_parallel_size or 1
+    return token_bytes(model, runs, gpus) // gpus

@@ -7,6 +7,7 @@ message.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
@@ -93,19 +94,34 @@ class Server:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.clients.close()
 
-    def get(self, path: str, *, seconds: float | None = None) -> Answer:
-        """Return what a path answers: below ``/v1`` where it begins so, else below the root."""
-        return self._ask("GET", path, None, seconds)
+    @property
+    def keyed(self) -> bool:
+        """Whether a key is sent."""
+        return self._key not in _NO_KEY
+
+    def get(self, path: str, *, seconds: float | None = None, other_key: str = "") -> Answer:
+        """Return what a path answers: below ``/v1`` where it begins so, else below the root.
+
+        ``other_key`` is sent in the place of the server's own.
+        """
+        return self._ask("GET", path, None, seconds, {"Authorization": f"Bearer {other_key}"} if other_key else {})
 
     def post(self, path: str, body: dict[str, Any], *, seconds: float | None = None) -> Answer:
         """Return what a path answers to a JSON body."""
-        return self._ask("POST", path, body, seconds)
+        return self._ask("POST", path, body, seconds, {})
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None, seconds: float | None) -> Answer:
+    def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None, seconds: float | None, more: Mapping[str, str]
+    ) -> Answer:
         url, total = f"{self.root_url}{path}", seconds or self._seconds
         try:
             with self.clients.blocking.stream(
-                method, url, json=body, headers=self.clients.headers, timeout=total, extensions={TOTAL: total}
+                method,
+                url,
+                json=body,
+                headers={**self.clients.headers, **more},
+                timeout=total,
+                extensions={TOTAL: total},
             ) as response:
                 read = bytearray()
                 for piece in response.iter_bytes():
@@ -121,7 +137,7 @@ class Server:
         return Answer(status, bytes(read), "" if status == _OK else self._shown(_words(bytes(read))))
 
     def _shown(self, words: str) -> str:
-        hidden = words.replace(self._key, "***") if self._key not in _NO_KEY else words
+        hidden = words.replace(self._key, "***") if self.keyed else words
         return short_line(hidden)
 
 

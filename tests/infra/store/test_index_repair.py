@@ -1,5 +1,6 @@
 """The index's changes are whole, and what a kill or damage leaves is repaired."""
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -50,7 +51,8 @@ def test_the_tables_of_another_version_are_refused(data_dir: Path) -> None:
     options = load_settings(data_dir=data_dir)
     with Index.open(options, CountingEmbedder()) as index, index.library._database.transaction() as change:
         change.execute("UPDATE meta SET number = 99 WHERE name = 'schema'")
-    with pytest.raises(StoreError, match=r"made by another version of DocMind \(schema 99, this one has 3\)"):
+    said = f"{tenant_folder(options)}: the index was made by another version of DocMind (schema 99, this one has 3)"
+    with pytest.raises(StoreError, match=re.escape(said)):
         Index.open(options, CountingEmbedder())
 
 

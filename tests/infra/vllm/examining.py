@@ -29,6 +29,20 @@ CHECKS = [
     "token counts",
 ]
 RIGHT = {"model": MODEL_ID, "context_window": 32_768, "kv_cache_dtype": "auto"}
+CONFIG = {
+    "architectures": ["Qwen3ForCausalLM"],
+    "model_type": "qwen3",
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "vocab_size": 4_096,
+    "max_position_embeddings": 40_960,
+    "dtype": "bfloat16",
+}
+"""Of a small model."""
 Change = Callable[[httpx2.Request, httpx2.Response], httpx2.Response]
 
 

@@ -12,20 +12,7 @@ from infra.vllm import choice, models
 from infra.vllm.choice import Vllm, cpu_words, find_vllm, without_gpu
 from infra.vllm.facts import GIB, ModelFacts, Wanted
 from infra.vllm.layouts import Serving, lay_out
-
-CONFIG = {
-    "architectures": ["Qwen3ForCausalLM"],
-    "model_type": "qwen3",
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 32,
-    "hidden_size": 128,
-    "intermediate_size": 256,
-    "vocab_size": 4_096,
-    "max_position_embeddings": 40_960,
-    "dtype": "bfloat16",
-}
+from tests.infra.vllm.examining import CONFIG
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from infra.engine.transport import EngineTransport
 from infra.settings import EngineSettings
 from infra.vllm import doctor as door
 from infra.vllm.doctor import shown
-from tests.infra.vllm.examining import CHECKS, Changed, answered, body, lines, refusing, verdicts
+from tests.infra.vllm.examining import CHECKS, CONFIG, Changed, answered, body, lines, refusing, verdicts
 from tests.loopback import Answered, Asked, serving
 
 
@@ -57,34 +57,28 @@ def test_the_type_of_the_kv_cache_is_the_one_that_runs(runs: str, wanted: str, v
     assert (f"--kv-cache-dtype {wanted}" in line.cure) == (verdict == "fail")
 
 
-CONFIG = {
-    "architectures": ["Qwen3ForCausalLM"],
-    "model_type": "qwen3",
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 32,
-    "hidden_size": 128,
-    "intermediate_size": 256,
-    "vocab_size": 4_096,
-    "max_position_embeddings": 40_960,
-    "dtype": "bfloat16",
-}
-
-
 SLIDING = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4_096, "use_sliding_window": True}
 
 
 @pytest.mark.parametrize(
-    ("tokens", "more", "verdict"), [(262_144, {}, "pass"), (131_072, {}, "fail"), (262_144, SLIDING, "pass")]
+    ("gpus", "tokens", "more", "verdict"),
+    [
+        (1, 262_144, {}, "pass"),
+        (1, 131_072, {}, "fail"),
+        (2, 524_288, {}, "pass"),
+        (2, 262_144, {}, "fail"),
+        (1, 262_144, SLIDING, "pass"),
+    ],
 )
 def test_a_type_is_not_believed_where_a_token_takes_twice_what_it_needs(
-    tmp_path: Path, tokens: int, more: dict[str, Any], verdict: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int, tokens: int, more: dict[str, Any], verdict: str
 ):
     """2 layers x 2 heads x (32 + 32) elements: 256 bytes a token in FP8, 512 in 16 bits, as the real server has it.
 
-    Within its window a sliding layer takes as much as the others, so then a token's bytes prove nothing.
+    Two GPUs share the heads. Within its window a sliding layer takes as much as the others, so then a token's bytes
+    prove nothing.
     """
+    monkeypatch.setenv("DOCMIND_SERVE__TENSOR_PARALLEL_SIZE", str(gpus))
     (tmp_path / "config.json").write_text(json.dumps(CONFIG | more))
     labels = f'cache_dtype="fp8",kv_cache_memory_bytes="67108864",kv_cache_size_tokens="{tokens}"'
 
@@ -159,11 +153,14 @@ def test_the_command_prints_a_line_a_check_and_fails_where_one_fails():
     assert result.stdout.splitlines()[1].startswith("FAIL  health ")
 
 
-def test_the_command_prints_json_for_programs_and_sends_the_key(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("checks", [True, False], ids=["checks the key", "takes any key"])
+def test_the_command_prints_json_for_programs_and_sends_the_key(monkeypatch: pytest.MonkeyPatch, *, checks: bool):
     engine = Engine(EngineSettings())
     client = httpx2.Client(transport=EngineTransport(engine), base_url="http://engine.invalid")
 
     def answer(asked: Asked) -> Answered:
+        if checks and asked.headers.get("authorization") != "Bearer a-key":
+            return Answered(b'{"error": "Unauthorized"}', 401)
         content = None if asked.body is None else json.dumps(asked.body).encode()
         response = client.request(
             asked.method, asked.path, content=content, headers={"content-type": "application/json"}
@@ -178,6 +175,8 @@ def test_the_command_prints_json_for_programs_and_sends_the_key(monkeypatch: pyt
     with serving(answer) as loopback:
         result = CliRunner().invoke(door.app, ["--base-url", loopback.url, "--json"])
     told = json.loads(result.stdout)
-    assert (result.exit_code, told["failed"]) == (0, 0)
+    assert (result.exit_code, told["failed"]) == ((0, 0) if checks else (1, 1))
     assert [check["check"] for check in told["checks"]] == CHECKS
-    assert {asked.headers.get("authorization") for asked in loopback.requests} == {"Bearer a-key"}
+    assert [check["check"] for check in told["checks"] if check["verdict"] == "fail"] == ([] if checks else ["key"])
+    strangers = [asked for asked in loopback.requests if asked.headers.get("authorization") != "Bearer a-key"]
+    assert [(asked.method, asked.path) for asked in strangers] == [("GET", "/v1/models")]
