@@ -71,15 +71,21 @@ def load(  # noqa: PLR0913 - the command's options
         load_bench.ROUNDS
     ),
     prefill: Annotated[float, typer.Option(min=1, help="The engine's prefill tokens/s.")] = load_bench.PREFILL,
-    decode: Annotated[float, typer.Option(min=1, help="The engine's decode tokens/s.")] = load_bench.DECODE,
+    decode: Annotated[float, typer.Option(min=1, help="The engine's decode tokens/s of each reply.")] = (
+        load_bench.DECODE
+    ),
     out: Out = None,
     *,
+    one_card: Annotated[
+        bool, typer.Option("--one-card/--room-for-all", help="Whether prompts share the prefill speed.")
+    ] = True,
     only_json: Json = False,
 ) -> None:
     """Answer many questions at once over a port, and send the same requests again with nothing between them.
 
     The embedded engine is served on a loopback port by a process of its own, anew for each run so that its prefix cache
-    is empty, with speeds set; requests do not slow each other down there. Each step asks its questions through one
+    is empty, with speeds set. On one card the prompts that are there together share the prefill speed, and replies are
+    written side by side; with room for all no request slows another down. Each step asks its questions through one
     session, as many at once as it says, and records the model calls as they go out; then a bare client sends them
     again, as many questions at once, the calls of each in their order. "of replay" is our throughput beside its.
     "busy" is the mean number of requests at the endpoint, as a share of the questions at once; "all at once" the share
@@ -87,12 +93,12 @@ def load(  # noqa: PLR0913 - the command's options
     of the engine's: both, and whatever else runs, share the machine's. "ceiling" is how many questions a second one
     core can serve by the processor time that ours took a question: Python hardly uses more than one.
 
-    The index is kept under DOCMIND_DATA_DIR. Takes some minutes. The last line is JSON.
+    The index is kept under DOCMIND_DATA_DIR. Takes some minutes, on one card up to half an hour. The last line is JSON.
     """
     if out:
         plots.check(out)
     steps = load_bench.steps_of(concurrency)
-    options = load_bench.Options(data, steps, rounds, prefill, decode)
+    options = load_bench.Options(data, steps, rounds, prefill, decode, one_card)
     figures = load_bench.run(options, _settings(), Console(stderr=True))
     if not only_json:
         load_bench.table(figures, _console())

@@ -42,13 +42,19 @@ class Served:
 
 
 @contextmanager
-def served(prefill: float, decode: float) -> Generator[Served]:
+def served(prefill: float, decode: float, *, one_card: bool = False) -> Generator[Served]:
     """Serve the engine with these speeds (tokens/s) and a prefix cache on a free loopback port, until the block ends.
+
+    Args:
+        prefill: of all prompts together on one card, else of each.
+        decode: of each reply.
+        one_card: whether prompts share the prefill.
 
     Raises:
         BackendUnavailable: it does not start.
     """
     speeds = ["--prefill", str(prefill), "--decode", str(decode), "--prefix-cache"]
+    speeds += ["--shared-prefill"] if one_card else []
     root = Path(infra.__file__).parents[1]
     given = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
     with subprocess.Popen(

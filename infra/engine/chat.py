@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from infra.engine.exchange import Answer, Chunk
 from infra.engine.generation import Generation, generate_calls, generate_text
 from infra.engine.meters import Meters
-from infra.engine.pace import Clock, Pace
+from infra.engine.pace import Clock, Pace, Prefills
 from infra.engine.prefix import PrefixCache
 from infra.engine.protocol import ChatRequest, Message, NamedTool, Tool
 from infra.engine.refusal import RefusedError, refused_value
@@ -41,6 +41,7 @@ class Chat:
         self._clock = clock
         self._meters = meters
         self._cache = PrefixCache() if settings.prefix_cache else None
+        self._prefills = Prefills() if settings.shared_prefill else None
 
     def answer(self, request: ChatRequest, arrived: float) -> Answer:
         """Return the answer to ``request``, which arrived at that time of the clock.
@@ -52,7 +53,8 @@ class Chat:
         cached = self._cache.cached_tokens(prompt) if self._cache else 0
         generation = _generate(request, limit)
         reply = Reply(generation, Usage(len(prompt), generation.tokens, cached))
-        job = _Job(reply, prompt, Pace.of(self._settings, len(prompt) - cached), arrived)
+        pace = Pace.of(self._settings, len(prompt) - cached)
+        job = _Job(reply, prompt, self._prefills.behind(arrived, pace) if self._prefills else pace, arrived)
         if self._cache:
             self._cache.remember(prompt)
         if request.stream:

@@ -1,13 +1,16 @@
 """Speeds the engine can be given: when a token is due, and the clock that waits for it.
 
 The first token is due when the uncached part of the prompt is prefilled, each further one 1/decode seconds later. Every
-request is paced on its own, as on a server with room for all: requests do not slow each other down. Without speeds all
-is due at once. What the rules need to think counts into the same time: they are fast compared with the speeds.
+request is paced on its own, as on a server with room for all: requests do not slow each other down. On one card they
+do: prefill keeps its processors busy, so prompts share its speed, while replies are written side by side (`Prefills`).
+Without speeds all is due at once. What the rules need to think counts into the same time: they are fast compared with
+the speeds.
 """
 
 import asyncio
 import time
 from dataclasses import dataclass
+from threading import Lock
 from typing import Protocol
 
 from infra.settings import EngineSettings
@@ -67,3 +70,20 @@ class Pace:
     def due_seconds(self, tokens: int) -> float:
         """Return when the ``tokens``-th token (from 1) is written."""
         return self.prefill_seconds + (tokens - 1) * self.token_seconds
+
+
+class Prefills:
+    """The prompts of one card: computed one after the other as they come, each at the whole speed. Thread-safe.
+
+    A prompt whose asker went away keeps its turn.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._free_at = 0.0
+
+    def behind(self, arrived: float, pace: Pace) -> Pace:
+        """Return the pace of a reply whose prompt, which came at ``arrived``, waits for those before it."""
+        with self._lock:
+            self._free_at = max(self._free_at, arrived) + pace.prefill_seconds
+            return Pace(self._free_at - arrived, pace.token_seconds)

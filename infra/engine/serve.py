@@ -38,7 +38,10 @@ def serve(  # noqa: PLR0913 - a command's options
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = DEFAULT_PORT,
     prefill: Annotated[float | None, typer.Option(help="Prefill speed to model, in tokens/s.")] = None,
-    decode: Annotated[float | None, typer.Option(help="Decode speed to model, in tokens/s.")] = None,
+    decode: Annotated[float | None, typer.Option(help="Decode speed to model, in tokens/s of each reply.")] = None,
+    shared_prefill: Annotated[
+        bool | None, typer.Option(help="Whether prompts that come together share the prefill speed, as on one card.")
+    ] = None,
     prefix_cache: Annotated[bool | None, typer.Option(help="Whether repeated prefixes count as cached.")] = None,
     context_window: Annotated[int | None, typer.Option(help="Tokens it accepts.")] = None,
     *,
@@ -50,6 +53,7 @@ def serve(  # noqa: PLR0913 - a command's options
     given = {
         "prefill_tokens_per_second": prefill,
         "decode_tokens_per_second": decode,
+        "shared_prefill": shared_prefill,
         "prefix_cache": prefix_cache,
         "context_window": context_window,
     }

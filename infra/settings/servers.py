@@ -120,6 +120,9 @@ class EngineSettings(Section):
         default=None, gt=0, description="set to model a server's prefill speed"
     )
     decode_tokens_per_second: float | None = Field(
-        default=None, gt=0, description="set to model a server's decode speed"
+        default=None, gt=0, description="set to model a server's decode speed, of each reply"
+    )
+    shared_prefill: bool = Field(
+        default=False, description="whether prompts that come together share the prefill speed, as on one card"
     )
     prefix_cache: bool = Field(default=True, description="whether repeated prompt prefixes count as cached")

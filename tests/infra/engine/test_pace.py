@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.engine.core import Engine
-from infra.engine.pace import Pace, SystemClock
+from infra.engine.pace import Pace, Prefills, SystemClock
 from infra.settings import EngineSettings
 from tests.infra.engine.desk import CHAT, HELLO, chunks_of, events, make_engine, metric, model, send, stream
 
@@ -42,6 +42,20 @@ def test_cached_tokens_need_no_prefill():
     prompt = [{"role": "user", "content": "a" + " a" * 90}]
     first, again = (chunks_of(stream(engine, prompt))[0].due_seconds for _ in range(2))
     assert (first, again) == (1.0, 0.04)
+
+
+def test_on_one_card_prompts_wait_for_each_other_and_replies_do_not():
+    prefills = Prefills()
+    first, second, late = (prefills.behind(at, Pace(2.0, 0.1)) for at in (10.0, 10.5, 20.0))
+    assert [pace.due_seconds(1) for pace in (first, second, late)] == [2.0, 3.5, 2.0]
+    assert second.due_seconds(11) == pytest.approx(4.5)
+
+
+@pytest.mark.parametrize(("shared", "due"), [(False, [0.5, 0.5]), (True, [0.5, 1.0])])
+def test_prompts_share_the_speed_where_the_settings_say_so(shared: bool, due: list[float]):
+    engine = make_engine(prefill_tokens_per_second=20, prefix_cache=False, shared_prefill=shared)
+    together = [stream(engine), stream(engine)]
+    assert [chunks_of(answer)[0].due_seconds for answer in together] == due
 
 
 def test_a_stream_ends_with_usage_only_where_asked_for():
