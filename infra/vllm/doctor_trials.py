@@ -22,6 +22,7 @@ from infra.llm.servers.probe import Probe
 from infra.llm.tokens import chat_body
 from infra.text.plain import short_line
 from infra.vllm.doctor_checks import CHAT_SECONDS, QUICK_SECONDS, Case, Line, Verdict, told
+from infra.vllm.exposition import Metrics
 from infra.vllm.wire import Answer
 
 TRIES = 4
@@ -104,10 +105,10 @@ def prefix_cache(case: Case) -> Iterator[Line]:
         found = told(next((answer for answer in answers if not answer.ok), answers[0]))
         yield from (Line(name, "unknown", found) for name in ("prefix caching", "cached tokens"))
         return
-    hits = case.metrics().delta("vllm:prefix_cache_hits_total", before)
     details = usages[1].prompt_tokens_details
     cached = details.cached_tokens if details else None
-    taken = hits if cached is None else cached
+    ours = usages[0].prompt_tokens + usages[1].prompt_tokens
+    taken = _hits(case.metrics(), before, ours) if cached is None else cached
     yield _caching(taken, usages[1].prompt_tokens)
     yield _details(cached, taken)
 
@@ -203,9 +204,15 @@ def _long_prompt(case: Case, block_size: str) -> str:
     return f"{_word()} " + "7 " * (tokens // 2)  # a digit and a blank: one or two tokens to any tokenizer
 
 
+def _hits(metrics: Metrics, before: Metrics, ours: int) -> float | None:
+    """Return the tokens that came from the cache; None where more than ``ours`` were looked up: others asked, too."""
+    queries = metrics.delta("vllm:prefix_cache_queries_total", before)
+    return metrics.delta("vllm:prefix_cache_hits_total", before) if queries is not None and queries <= ours else None
+
+
 def _caching(taken: float | None, prompt_tokens: int) -> Line:
     if taken is None:
-        return Line("prefix caching", "unknown", "neither usage nor /metrics says it")
+        return Line("prefix caching", "unknown", "usage does not say it, nor does /metrics where others ask")
     found = f"{taken:,.0f} of {prompt_tokens:,} tokens of a repeated prompt came from the cache"
     if taken > 0:
         return Line("prefix caching", "pass", found)

@@ -1,8 +1,11 @@
 """What the doctor tries on a server: right, and with one thing wrong at a time."""
 
+import re
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.infra.vllm.examining import Changed, at, lines, refusing, verdicts
@@ -68,14 +71,38 @@ def test_a_server_that_keeps_no_prefixes_fails():
     assert "--enable-prefix-caching" in found["prefix caching"].cure
 
 
-def test_a_server_that_keeps_prefixes_and_does_not_tell_fails_for_that_alone():
-    def change(reply: Any) -> Any:
-        reply["usage"]["prompt_tokens_details"] = None
-        return reply
+def _without_details(reply: Any) -> Any:
+    reply["usage"]["prompt_tokens_details"] = None
+    return reply
 
-    found = lines(Changed(at("/v1/chat/completions", change)))
+
+def test_a_server_that_keeps_prefixes_and_does_not_tell_fails_for_that_alone():
+    found = lines(Changed(at("/v1/chat/completions", _without_details)))
     assert (found["prefix caching"].verdict, found["cached tokens"].verdict) == ("pass", "fail")
     assert found["cached tokens"].cure == "start with --enable-prompt-tokens-details"
+
+
+@pytest.mark.parametrize("prefix_cache", [True, False])
+def test_what_others_take_from_the_cache_meanwhile_proves_nothing(*, prefix_cache: bool):
+    looks = count()
+
+    def change(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        if request.url.path == "/metrics":
+            return httpx2.Response(200, text=_others(response.read().decode(), 5_000 * next(looks)))
+        return untold(request, response)
+
+    untold = at("/v1/chat/completions", _without_details)
+    found = lines(Changed(change, prefix_cache=prefix_cache))
+    assert (found["prefix caching"].verdict, found["cached tokens"].verdict) == ("unknown", "unknown")
+
+
+def _others(metrics: str, tokens: int) -> str:
+    """What /metrics says after others had so many tokens looked up and found."""
+    return re.sub(
+        r"(?m)^(vllm:prefix_cache_(?:queries|hits)_total\S*) (\S+)$",
+        lambda line: f"{line[1]} {float(line[2]) + tokens}",
+        metrics,
+    )
 
 
 def test_counts_that_differ_fail_with_the_figures():
