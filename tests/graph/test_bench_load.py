@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -86,8 +87,16 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.prove
 @pytest.mark.usefixtures("data_dir")
-def test_questions_are_answered_over_a_port_and_their_calls_sent_again(data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "plots"
+def test_questions_are_answered_over_a_port_and_their_calls_sent_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, opened = tmp_path / "plots", list[dict[str, bool]]()
+
+    def noted(prefill: float, decode: float, **how: bool) -> AbstractContextManager[Served]:
+        opened.append(how)
+        return served(prefill, decode, **how)
+
+    monkeypatch.setattr("graph.bench.load.served", noted)
     fast = ["--prefill", "1e9", "--decode", "1e9", "--rounds", "1", "--out", str(out)]
     done = CliRunner().invoke(app, ["load", "--data", str(data), "--concurrency", "2,4", *fast])
     assert done.exit_code == 0, done.output
@@ -99,13 +108,15 @@ def test_questions_are_answered_over_a_port_and_their_calls_sent_again(data: Pat
         assert row["of_replay"] > 0
         assert 0 < row["ours"]["busy"] <= 1
         assert 0 < row["ours"]["latency_s"]["p50"] <= row["ours"]["latency_s"]["p95"]
-    assert "at once" in done.stdout
+    assert opened == [{"one_card": True}] * 4
+    assert "at once on one card" in done.stdout
     assert [file.read_bytes()[: len(PNG)] for file in out.iterdir()] == [PNG]
 
 
 @pytest.mark.prove
 def test_the_engine_is_served_by_a_process_of_its_own_that_ends_with_the_block() -> None:
-    with served(1e9, 1e9) as engine:
+    with served(1e9, 1e9, one_card=True) as engine:
+        assert "--shared-prefill" in Path(f"/proc/{engine.pid}/cmdline").read_text().split("\0")
         assert engine.base_url.startswith("http://127.0.0.1:")
         assert (engine.root_url, engine.model) == (engine.base_url.removesuffix("/v1"), MODEL_ID)
         assert engine.cpu_seconds() > 0
