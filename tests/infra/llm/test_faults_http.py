@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,9 +15,10 @@ from infra.errors import BackendError
 from infra.llm.budget import Budget, Limits
 from infra.llm.guard import GuardedChat
 from infra.llm.ledger import Call, Ledger, Scope
-from tests.clocks import patient_clock
 from tests.infra.llm.bench import BACKEND, chat_of, desk, look
 from tests.infra.llm.faulty import KINDS, LASTING, PASSING, WORDS, Faulty
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 SECONDS = 1.5  # for the first word, and for a silence
 TOTAL = 2.5
@@ -75,12 +76,6 @@ WAYS: dict[str, Way] = {
     "stream": _blocking_streamed,
     "invoke with tools": _blocking_with_tools,
 }
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with patient_clock(monkeypatch):
-        yield
 
 
 @dataclass(frozen=True, slots=True)

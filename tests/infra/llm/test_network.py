@@ -24,7 +24,6 @@ from infra.llm.guard import GuardedChat
 from infra.llm.network import PerLoop, blocking_over
 from infra.llm.servers.probe import Probe
 from infra.settings import load_settings
-from tests.clocks import patient_clock
 from tests.fakes import ScriptedServer
 from tests.infra.llm.bench import BACKEND, chat_of, desk
 from tests.infra.llm.faulty import WORDS, Faulty
@@ -67,10 +66,9 @@ class Connections:
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    monkeypatch.setattr(backends, "Probe", partial(Probe, clock=lambda: 0.0))  # the whole time is left to the request
-    with patient_clock(monkeypatch):
-        yield
+def undivided(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole time is left to the first request."""
+    monkeypatch.setattr(backends, "Probe", partial(Probe, clock=lambda: 0.0))
 
 
 @pytest.fixture
@@ -200,7 +198,7 @@ def trickler(request: pytest.FixtureRequest) -> Generator[str]:
     listener.close()
 
 
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("undivided")
 def test_a_server_that_trickles_its_answers_holds_nobody_who_asks_what_it_is(trickler: str) -> None:
     settings = load_settings(vllm={"base_url": trickler}, calls={"connect_seconds": 0.3})
     began = time.monotonic()
