@@ -7,7 +7,6 @@ import httpx2
 import pytest
 
 from infra.errors import BackendError, BackendUnavailable, ConfigurationError
-from infra.llm import backends
 from infra.llm.backends import Backend, Retries, build_budget, build_desk, chat_over, choose
 from infra.llm.endpoint import Abilities, Transports
 from infra.llm.ledger import Ledger, Scope
@@ -196,8 +195,7 @@ def test_an_answer_that_is_compressed_is_not_unpacked() -> None:
         choose(settings("vllm"), engine(), server=Transports(packed, packed))
 
 
-def test_no_server_at_all_is_found_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "AUTO_SECONDS", 60.0)  # not by patience
+def test_no_server_at_all_is_found_out_at_once() -> None:
     with reserved_port() as port:
         backend = choose(settings("auto", base_url=f"http://127.0.0.1:{port}/v1"), engine())
     assert backend.note.startswith(f"embedded engine: no model server answers at http://127.0.0.1:{port}/v1/models (")

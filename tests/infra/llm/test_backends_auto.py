@@ -20,18 +20,11 @@ from tests.network import Net
 from tests.servers import LlamaCppServer, OllamaServer
 
 QWEN = "Qwen/Qwen3-4B-Instruct-2507-FP8"
+SECONDS = backends.AUTO_SECONDS + backends.LATE_SECONDS
 
 
 def engine() -> Transports:
     return ScriptedServer(model="docmind-extractive", window=65_536).transports
-
-
-@pytest.fixture(autouse=True)
-def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Servers have the time they need to answer, whatever else the machine does."""
-    assert backends.AUTO_SECONDS + backends.LATE_SECONDS < 1
-    monkeypatch.setattr(backends, "AUTO_SECONDS", 60.0)
-    monkeypatch.setattr(backends, "LATE_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -42,6 +35,7 @@ def silent_port() -> Iterator[int]:
 
 
 def test_silent_servers_are_left_when_the_time_is_over(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert SECONDS < 1
     monkeypatch.setattr(backends, "AUTO_SECONDS", 0.2)
     monkeypatch.setattr(backends, "Probe", partial(Probe, clock=lambda: 0.0))  # the whole time is left to the request
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
