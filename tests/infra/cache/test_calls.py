@@ -63,7 +63,7 @@ def test_sixty_four_threads_at_once_make_one_call(calls: CallCache) -> None:
     work, together = Work(), Barrier(64)
 
     def ask(_: int) -> str:
-        together.wait(20)
+        together.wait(60)
         return calls.once("key", work, WORDS)
 
     with ThreadPoolExecutor(64) as threads:
