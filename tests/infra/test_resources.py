@@ -1,6 +1,7 @@
 """The switchboard: several back ends open at once, each chosen once, and what happens when one is down."""
 
 import asyncio
+from functools import partialmethod
 from threading import Event
 from typing import Any
 
@@ -29,7 +30,8 @@ ANSWER = [HumanMessage("What is the capital of France?")]
 
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Servers have the time they need to answer, whatever else the machine does."""
+    """Servers have the time they need to answer, and rows to be written, whatever else the machine does."""
+    monkeypatch.setattr(PerformanceLog, "close", partialmethod(PerformanceLog.close, seconds=60.0))
     monkeypatch.setattr(backends, "AUTO_SECONDS", 60.0)
     monkeypatch.setattr(backends, "LATE_SECONDS", 60.0)
 
