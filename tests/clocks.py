@@ -28,9 +28,11 @@ def patient_clock(patch: pytest.MonkeyPatch) -> Generator[None]:
     begun, counted = time.monotonic(), time.perf_counter()
     thread = Thread(target=tick, daemon=True)
     thread.start()
-    with patch.context() as patched:
-        patched.setattr(time, "monotonic", lambda: begun + ticks * TICK_SECONDS)
-        patched.setattr(time, "perf_counter", lambda: counted + ticks * TICK_SECONDS)
-        yield
-    over.set()
-    thread.join()
+    try:
+        with patch.context() as patched:
+            patched.setattr(time, "monotonic", lambda: begun + ticks * TICK_SECONDS)
+            patched.setattr(time, "perf_counter", lambda: counted + ticks * TICK_SECONDS)
+            yield
+    finally:
+        over.set()
+        thread.join()

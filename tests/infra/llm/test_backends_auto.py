@@ -34,6 +34,7 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+@pytest.mark.usefixtures("patient")
 def test_silent_servers_are_left_when_the_time_is_over(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECONDS < 1
     monkeypatch.setattr(backends, "AUTO_SECONDS", 0.2)
