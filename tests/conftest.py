@@ -5,6 +5,7 @@ A test that breaks one of these rules on purpose says so by a marker or by setti
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest_socket
 from hypothesis import settings as hypothesis_settings
 
 from infra.settings import PREFIX, Settings
+from tests.clocks import patient_clock
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 
@@ -40,6 +42,13 @@ def _default_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     monkeypatch.setitem(Settings.model_config, "env_file", None)
     monkeypatch.setenv(f"{PREFIX}DATA_DIR", str(tmp_path_factory.mktemp("data")))
     monkeypatch.setenv(f"{PREFIX}CACHE__AUDIT_SHARE", "0")
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A clock that stands still while the machine does."""
+    with patient_clock(monkeypatch):
+        yield
 
 
 @pytest.fixture

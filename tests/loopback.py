@@ -1,9 +1,11 @@
 """A real HTTP server on a free loopback port, answered by a function: for clients whose transport cannot be given.
 
-Each request is answered in a thread of its own and recorded. What the function raises breaks the connection.
+Each request is answered in a thread of its own and recorded. What the function raises breaks the connection. And
+`reserved_port`, for servers that are told their port, and for those who are to find nobody.
 """
 
 import json
+import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +49,18 @@ class Loopback:
     def bodies(self, path: str) -> list[Any]:
         """The bodies of the requests to a path, in order."""
         return [asked.body for asked in self.requests if asked.path == path]
+
+
+@contextmanager
+def reserved_port() -> Generator[int]:
+    """A loopback port at which nobody listens; until the block ends no other process is given it.
+
+    A server may be told to listen there: servers bind with SO_REUSEADDR, and so does this.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 @contextmanager

@@ -13,37 +13,23 @@ from agents.synthesizer import PROMPT, Case, case_messages
 from graph.bench.__main__ import app, main
 from graph.bench.answers import Gold
 from graph.bench.latency import TIMES, Asked, aims, counting, figures_of, questions, with_evidence, with_server
-from infra import resources
 from infra.llm.ledger import Attempt, Call, Scope
 from infra.settings import Settings
-from tests.infra.cache.house import quick
-from tests.tools.words import WordEmbedder
+from tests.graph.evaluation import RECORDS, plots, small, written
 from tools.evidence import Evidence, Passage
 
-RECORDS = {
-    "20260105_1100": "Ann: The old boiler in the cellar leaks water. I will call the plumber about the boiler.",
-    "20260106_0900": "Ann: I sold the green piano to Bob.",
-    "20260107_0900": "Ann: The roses bloom early this year.",
-}
 ASKED = ("What leaks in the cellar?", "Who bought the green piano?", "When do the roses bloom?")
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    quick(monkeypatch)
-    monkeypatch.setattr(resources, "open_embedder", lambda _: WordEmbedder())
-    folder = tmp_path / "data" / "lihua_world"
-    (folder / "records").mkdir(parents=True)
-    for name, text in RECORDS.items():
-        (folder / "records" / f"{name}.txt").write_text(f"Time: {name}\n{text}\n", encoding="utf-8")
+    small(monkeypatch)
     records = [f"{name[:11]}:{name[11:]}" for name in RECORDS]
     asked = {
         str(n): {"question": question, "answer": "so", "evidence": record, "type": "Single"}
         for n, (question, record) in enumerate(zip(ASKED, records, strict=True))
     }
-    (folder / "questions.json").write_text(json.dumps(asked), encoding="utf-8")
-    return tmp_path / "data"
+    return written(tmp_path, asked)
 
 
 @pytest.mark.usefixtures("data_dir")
@@ -62,7 +48,7 @@ def test_lookups_are_timed_over_a_port_and_the_last_line_is_json(data: Path, tmp
     assert 8 <= row["first_claim_schema_tokens"]["p50"] <= 16 < row["first_claim_tokens"]["p50"]
     assert row["prefill"]["p50"] >= row["draft_uncached_tokens"]["p50"] / 5000
     assert "A look-up, seconds" in done.stdout
-    assert (out / "latency.png").read_bytes().startswith(PNG)
+    assert plots(out) == ["latency.png"]
 
 
 def test_a_folder_without_questions_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

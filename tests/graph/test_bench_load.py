@@ -14,15 +14,12 @@ from graph.bench.__main__ import app, main
 from graph.bench.load import Worked, figures_of, replayed, steps_of
 from graph.bench.load_engine import Served, served
 from graph.bench.watch import COMPLETIONS
-from infra import resources
 from infra.engine.protocol import MODEL_ID
 from infra.errors import BackendUnavailable, ConfigurationError
 from infra.measure.spans import Span
 from infra.measure.wire import Sent
-from tests.graph.test_bench_overhead import PNG, QUESTIONS, RECORDS
-from tests.infra.cache.house import quick
+from tests.graph.evaluation import plots, small, written
 from tests.loopback import Answered, Asked, serving
-from tests.tools.words import WordEmbedder
 
 
 def sent(start: float, end: float, *, asker: str = "0", status: int = 200) -> Sent:
@@ -75,14 +72,8 @@ async def test_the_replays_clock_starts_when_its_engine_was_warmed_by_what_warme
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    quick(monkeypatch)
-    monkeypatch.setattr(resources, "open_embedder", lambda _: WordEmbedder())
-    folder = tmp_path / "data" / "lihua_world"
-    (folder / "records").mkdir(parents=True)
-    for name, text in RECORDS.items():
-        (folder / "records" / f"{name}.txt").write_text(f"Time: {name}\n{text}\n", encoding="utf-8")
-    (folder / "questions.json").write_text(json.dumps(QUESTIONS), encoding="utf-8")
-    return tmp_path / "data"
+    small(monkeypatch)
+    return written(tmp_path)
 
 
 @pytest.mark.prove
@@ -110,7 +101,7 @@ def test_questions_are_answered_over_a_port_and_their_calls_sent_again(
         assert 0 < row["ours"]["latency_s"]["p50"] <= row["ours"]["latency_s"]["p95"]
     assert opened == [{"one_card": True}] * 4
     assert "at once on one card" in done.stdout
-    assert [file.read_bytes()[: len(PNG)] for file in out.iterdir()] == [PNG]
+    assert len(plots(out)) == 1
 
 
 @pytest.mark.prove

@@ -18,46 +18,24 @@ from graph.bench.answers import Gold
 from graph.bench.overhead_figures import AIMS, ARMS, Row, figures_of, kept
 from graph.bench.watch import COMPLETIONS
 from graph.session import Ask, Session, prepare
-from infra import resources
 from infra.engine.core import Engine
 from infra.engine.exchange import Answer, Request
 from infra.measure.spans import Span
 from infra.resources import Resources
 from infra.settings import Settings
-from tests.infra.cache.house import quick
-from tests.tools.words import WordEmbedder
+from tests.graph.evaluation import COMPOUND, LOOKUP, RECORDS, plots, small, written
 
-COMPOUND = "Did Ann call the plumber about the boiler before she sold the green piano to Bob?"
-LOOKUP = "What did Ann say about the boiler in the cellar?"
 PARTS = "What did Ann say about the boiler? What did Ann sell to Bob? Which roses bloom early?"
-RECORDS = {
-    "20260105_1100": "Ann: The old boiler in the cellar leaks water. I will call the plumber about the boiler.",
-    "20260106_0900": "Ann: I sold the green piano to Bob.",
-    "20260107_0900": "Ann: The roses bloom early this year.",
-}
-QUESTIONS = {
-    "1": {"question": COMPOUND, "answer": "Yes", "evidence": "20260105_11:00<and>20260106_09:00", "type": "Multi"},
-    "2": {"question": LOOKUP, "answer": "It leaks", "evidence": "20260105_11:00", "type": "Single"},
-    "3": {"question": "What did Ann sell to Bob?", "answer": "A piano", "evidence": "20260106_09:00", "type": "Single"},
-    "4": {"question": "Which roses bloom early?", "answer": "All", "evidence": "20260107_09:00", "type": "Single"},
-}
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick(monkeypatch)
-    monkeypatch.setattr(resources, "open_embedder", lambda _: WordEmbedder())
+    small(monkeypatch)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data" / "lihua_world"
-    (folder / "records").mkdir(parents=True)
-    for name, text in RECORDS.items():
-        (folder / "records" / f"{name}.txt").write_text(f"Time: {name}\n{text}\n", encoding="utf-8")
-    (folder / "questions.json").write_text(json.dumps(QUESTIONS), encoding="utf-8")
-    return tmp_path / "data"
+    return written(tmp_path)
 
 
 def row(text: str = LOOKUP, *, steps: Sequence[tuple[str, Span]] = (), said: float | None = 0.05) -> Row:
@@ -146,8 +124,7 @@ def test_every_way_of_answering_is_timed_and_the_last_line_is_json(data: Path, t
     assert not [*data_dir.rglob("threads.sqlite3*")]
     assert "ours, answered from the cache" in done.stdout
     assert "Look-ups (1), milliseconds: p50 / p95" in done.stdout
-    assert sorted(file.name for file in out.iterdir()) == ["overhead.png", "overhead_steps.png"]
-    assert all(file.read_bytes().startswith(PNG) for file in out.iterdir())
+    assert plots(out) == ["overhead.png", "overhead_steps.png"]
 
 
 @pytest.mark.usefixtures("data_dir")

@@ -20,46 +20,30 @@ from graph.bench.tokens import AT_ONCE, DECODE, Options, questions
 from graph.bench.tokens_arms import ARMS, Swap, chosen, swapped
 from graph.bench.tokens_figures import Row, figures_of, gold_rate, on_path
 from graph.bench.tokens_stock import PROMPTS, Form, Notebook, Stock
-from infra import resources
 from infra.engine.tokenizer import encode
 from infra.llm.ledger import Call, Scope
 from infra.resources import Resources
 from infra.settings import Settings
-from tests.infra.cache.house import quick
-from tests.tools.words import WordEmbedder
+from tests.graph import evaluation
+from tests.graph.evaluation import COMPOUND, LOOKUP, plots, small, written
 from tools.evidence import Finding, Passage, Signal
 
-COMPOUND = "Did Ann call the plumber about the boiler before she sold the green piano to Bob?"
-LOOKUP = "What did Ann say about the boiler in the cellar?"
-RECORDS = {
-    "20260105_1100": "Ann: The old boiler in the cellar leaks water. I will call the plumber about the boiler.",
-    "20260106_0900": "Ann: I sold the green piano to Bob.",
-    "20260107_0900": "Ann: The roses bloom early this year.",
-}
 QUESTIONS = {
-    "1": {"question": COMPOUND, "answer": "Yes", "evidence": "20260105_11:00<and>20260106_09:00", "type": "Multi"},
-    "2": {"question": LOOKUP, "answer": "It leaks", "evidence": "20260105_11:00", "type": "Single"},
+    **{name: evaluation.QUESTIONS[name] for name in ("1", "2")},
     "3": {"question": "Who sang?", "answer": "Insufficient information", "evidence": "N/A", "type": "Null"},
 }
 FLOORS = Path(__file__).parents[2]
 FAST = ["--prefill", "1e9", "--decode", "1e9"]
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick(monkeypatch)
-    monkeypatch.setattr(resources, "open_embedder", lambda _: WordEmbedder())
+    small(monkeypatch)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data" / "lihua_world"
-    (folder / "records").mkdir(parents=True)
-    for name, text in RECORDS.items():
-        (folder / "records" / f"{name}.txt").write_text(f"Time: {name}\n{text}\n", encoding="utf-8")
-    (folder / "questions.json").write_text(json.dumps(QUESTIONS), encoding="utf-8")
-    return tmp_path / "data"
+    return written(tmp_path, QUESTIONS)
 
 
 def call(
@@ -104,8 +88,7 @@ def test_every_arm_answers_the_same_questions_and_the_last_line_is_json(data: Pa
     assert set(figures["reduction"]) == {*figures["aims"], "compound", "lookup"}
     assert min(figures["reduction"][name] for name in figures["aims"]) > 0
     assert "(a2) the same, full_history" in done.stdout
-    assert sorted(file.name for file in out.iterdir()) == ["tokens.png", "tokens_savings.png", "tokens_seconds.png"]
-    assert all(file.read_bytes().startswith(PNG) for file in out.iterdir())
+    assert plots(out) == ["tokens.png", "tokens_savings.png", "tokens_seconds.png"]
 
 
 @pytest.mark.usefixtures("data_dir")
@@ -159,7 +142,7 @@ class MeetingSearcher:
 
     def __init__(self, together: int) -> None:
         self.queries: list[str] = []
-        self._barrier = Barrier(together, timeout=20)
+        self._barrier = Barrier(together, timeout=60)
 
     def search(
         self, query: str, *, k: int | None = None, roots: Sequence[str] | None = None, context: str = ""

@@ -5,7 +5,6 @@
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from langgraph_sdk.client import LangGraphClient
 
 from graph.policy import AGENTS
 from tests.graph.test_closed import ROOT, attempts, closed_environment, run
+from tests.loopback import reserved_port
 
 QUESTION = "How much memory does the KV cache need at 128K in FP8?"
 COMPOUND = "How much memory does the KV cache need at 128K in FP8 and what does the guard do?"
@@ -30,20 +30,14 @@ class Server(NamedTuple):
     folder: Path
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Poll the server's health for at most 90 seconds."""
-    deadline = time.monotonic() + 90
+    """Poll the server's health for at most 150 seconds."""
+    deadline = time.monotonic() + 150
     with httpx2.Client(trust_env=False) as client:
         while time.monotonic() < deadline:
             assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")
             try:
-                if client.get(f"{url}/ok", timeout=2).status_code == 200:
+                if client.get(f"{url}/ok", timeout=20).status_code == 200:
                     return
             except httpx2.TransportError:
                 pass
@@ -61,9 +55,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         json.dumps({"dependencies": [str(ROOT)], "graphs": {"docmind": f"{ROOT / 'graph' / 'app.py'}:graph"}}),
         encoding="utf-8",
     )
-    port = free_port()
     log = folder / "server.log"
-    with log.open("wb") as output:
+    with reserved_port() as port, log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "graph.dev", "--port", str(port), "--config", str(config)],
             cwd=folder,

@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -81,7 +82,10 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
     return [event["event"] for event in events]
 
 
-async def test_a_copied_sentence_is_shown_with_its_citation_before_a_later_one_is_judged() -> None:
+async def test_a_copied_sentence_is_shown_with_its_citation_before_a_later_one_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.time", count(1e9, 0.01).__next__)
     model = Model(reply(FIRST, JUDGED))
     events, answer = await run(model)
     assert [event["text"] for event in events] == [f"{FIRST} [E1]"]

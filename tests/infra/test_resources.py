@@ -1,6 +1,7 @@
 """The switchboard: several back ends open at once, each chosen once, and what happens when one is down."""
 
 import asyncio
+from functools import partialmethod
 from threading import Event
 from typing import Any
 
@@ -10,6 +11,7 @@ from langchain_core.messages import HumanMessage
 
 from infra.engine.protocol import MODEL_ID
 from infra.errors import BackendUnavailable, ConfigurationError
+from infra.llm import backends
 from infra.llm.ledger import Scope
 from infra.resources import Resources
 from infra.settings import BackendName, load_settings
@@ -24,6 +26,14 @@ QWEN = "Qwen/Qwen3-4B-Instruct-2507-FP8"
 SCOPE = Scope("q", "t", "router")
 FAST = {"connect_seconds": 0.5, "breaker_failures": 1}
 ANSWER = [HumanMessage("What is the capital of France?")]
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers have the time they need to answer, and rows to be written, whatever else the machine does."""
+    monkeypatch.setattr(PerformanceLog, "close", partialmethod(PerformanceLog.close, seconds=60.0))
+    monkeypatch.setattr(backends, "AUTO_SECONDS", 60.0)
+    monkeypatch.setattr(backends, "LATE_SECONDS", 60.0)
 
 
 def resources(net: Net, backend: BackendName = "auto", **settings: Any) -> Resources:

@@ -61,18 +61,18 @@ def test_what_does_not_stand_there_is_not_found(quote: str, text: str):
 
 
 def test_a_quote_longer_than_its_passage_is_refused_at_once():
-    started = time.perf_counter()
+    started = time.thread_time()
     assert locate("a " * 5_000_000, passage("a a a")) is None
-    assert time.perf_counter() - started < 0.1
+    assert time.thread_time() - started < 0.1
 
 
 @pytest.mark.parametrize("piece", ["a", "a ", " ", "ab", "- ", "…"])
 def test_a_hostile_quote_costs_no_more_than_its_length(piece: str):
     text = piece * (100_000 // len(piece))
-    started = time.perf_counter()
+    started = time.thread_time()
     locate(text[: len(text) // 2] + "b", passage(text))
     locate("a", passage(text))
-    assert time.perf_counter() - started < 3
+    assert time.thread_time() - started < 3
 
 
 WORDS = st.lists(

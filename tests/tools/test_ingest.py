@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -88,10 +89,13 @@ def test_unchanged_files_are_not_opened_and_touched_ones_only_hashed(
     assert (counts(run(index, docs)), hashed) == ((0, 0, 0, 3), ["plain.txt"])
 
 
-def test_an_edit_within_the_same_size_and_second_is_seen(index: Index, tmp_path: Path) -> None:
+def test_an_edit_within_the_same_size_and_second_is_seen(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "a.txt"
     file.write_text("one")
     status = file.stat()
+    monkeypatch.setattr("tools.ingest_scan.time", SimpleNamespace(time_ns=lambda: status.st_mtime_ns + 10**9))
     run(index, file)
     file.write_text("two")
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))

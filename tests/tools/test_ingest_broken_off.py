@@ -87,7 +87,7 @@ class WaitingEmbedder(WordEmbedder):
         self.in_time: list[bool] = []
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        self.in_time.append(not self.in_time or self.stored.wait(10))
+        self.in_time.append(not self.in_time or self.stored.wait(60))
         return super().embed(texts)
 
 

@@ -173,7 +173,8 @@ def test_watching_keeps_in_step_until_it_is_interrupted_and_ends_well(docs: Path
         assert process.stdout
         assert process.stderr
         assert json.loads(process.stdout.readline())["added"] == 1
-        (docs / "c.txt").write_text("Another text.")
+        (docs / ".c.txt").write_text("Another text.")
+        (docs / ".c.txt").rename(docs / "c.txt")  # whole, and at once
         assert json.loads(process.stdout.readline())["added"] == 1
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=60)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.loopback import reserved_port
 from tests.tools import fake_ray
 from tests.tools.fake_ray import FakeRay
 from tests.tools.words import WordEmbedder
@@ -171,9 +172,8 @@ HELPS = "check --ray ADDRESS and that the cluster runs (ray status), or use --ra
 
 
 def test_a_cluster_that_does_not_answer_is_named(ray: FakeRay, docs: Path):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    result = call(docs, "--ray", f"127.0.0.1:{port}")
+    with reserved_port() as port:
+        result = call(docs, "--ray", f"127.0.0.1:{port}")
     assert (result.exit_code, ray.calls) == (2, [])
     assert result.stderr == f"docmind: no Ray cluster answers at 127.0.0.1:{port}: Connection refused; {HELPS}\n"
 

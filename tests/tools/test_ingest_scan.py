@@ -3,12 +3,13 @@
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from infra.errors import ConfigurationError
 from tools import ingest_scan
-from tools.ingest_scan import UNTRUSTED, Failure, Found, given_paths, scan
+from tools.ingest_scan import FRESH_NS, UNTRUSTED, Failure, Found, given_paths, scan
 
 
 def old(path: Path, text: str = "x") -> Path:
@@ -27,9 +28,14 @@ def test_files_at_any_depth_are_found_and_hidden_ones_are_not(tmp_path: Path) ->
     assert (found.given, found.failed) == ((str(tmp_path),), ())
 
 
-def test_a_file_that_changed_just_now_has_no_time_that_proves_anything(tmp_path: Path) -> None:
-    (tmp_path / "new.txt").write_text("x")
+def test_a_file_that_changed_just_now_has_no_time_that_proves_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = old(tmp_path / "new.txt").stat().st_mtime_ns
+    monkeypatch.setattr("tools.ingest_scan.time", SimpleNamespace(time_ns=lambda: now))
     assert scan([tmp_path]).files[0].mtime_ns == UNTRUSTED
+    now += FRESH_NS
+    assert scan([tmp_path]).files[0].mtime_ns == 10**18
 
 
 def test_paths_inside_others_are_walked_once_and_files_and_hidden_folders_can_be_given(tmp_path: Path) -> None:

@@ -223,6 +223,12 @@ def test_a_system_that_cannot_watch_says_what_helps(docs: Path, monkeypatch: pyt
         pending.take()
 
 
+def saved(path: Path, text: str) -> None:
+    """Write a file as an editor does: it is there whole, and at once."""
+    (path.parent / f".{path.name}.new").write_text(text)
+    (path.parent / f".{path.name}.new").rename(path)
+
+
 def test_what_is_written_into_a_watched_folder_is_found(
     docs: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,18 +243,19 @@ def test_what_is_written_into_a_watched_folder_is_found(
         thread = Thread(target=keep_in_step, args=(pending, update, shown.put, said.put), daemon=True)
         with Watcher([str(docs)], pending, said.put):
             thread.start()
-            (docs / "a.md").write_text("First words.")
-            assert shown.get(timeout=30).added == 1
-            (docs / ".a.md.new").write_text("Other words, saved by an editor.")
-            (docs / ".a.md.new").rename(docs / "a.md")
-            assert shown.get(timeout=30).changed == 1
+            saved(docs / "a.md", "First words.")
+            assert shown.get(timeout=60).added == 1
+            saved(docs / "a.md", "Other words, saved by an editor.")
+            assert shown.get(timeout=60).changed == 1
             assert index.text_named("a.md") == "Other words, saved by an editor."
             docs.rename(docs.with_name("away"))
-            assert said.get(timeout=30).startswith(f"{docs} is gone")
+            assert said.get(timeout=60).startswith(f"{docs} is gone")
             assert index.counts().documents == 1
-            docs.mkdir()
-            (docs / "b.md").write_text("New words.")
-            assert shown.get(timeout=30).removed == 1
+            back = docs.with_name("back")
+            back.mkdir()
+            saved(back / "b.md", "New words.")
+            back.rename(docs)
+            assert shown.get(timeout=60).removed == 1
         pending.close()
-        thread.join(30)
+        thread.join(60)
         assert [document.doc for document in index.documents()] == ["b.md"]

@@ -1,8 +1,11 @@
 """A process of many askers over one tenant's cache: what is served is checked against what was written when.
 
-``python -m tests.infra.cache.asker HOME ASKERS ROUNDS``. Documents say their version; the writer notes each version
-in a file before and after it ingests it, so that an asker knows which ones may be served: none older than the newest
-one that was whole when it began to ask, none newer than the newest one that was begun when it had its answer.
+``python -m tests.infra.cache.asker HOME ASKERS ROUNDS``. A line on standard input has them ask, a second one once more:
+when the documents change no longer, somebody finds what another one kept.
+
+Documents say their version; the writer notes each version in a file before and after it ingests it, so that an asker
+knows which ones may be served: none older than the newest one that was whole when it began to ask, none newer than the
+newest one that was begun when it had its answer.
 """
 
 import re
@@ -78,6 +81,8 @@ def main(home: str, askers: str, rounds: str) -> None:
     sys.stdout.flush()
     sys.stdin.readline()
     with ThreadPoolExecutor(int(askers)) as threads:
+        list(threads.map(room.ask, range(int(askers))))
+        sys.stdin.readline()  # the documents stay as they are from now on
         list(threads.map(room.ask, range(int(askers))))
     room.close()
     sys.stdout.write(f"{room.hits} {room.wrong} {room.off} {room.made}\n")

@@ -55,8 +55,8 @@ class Work:
 
 
 @contextmanager
-def cache(path: Path, **options: Any) -> Generator[CallCache]:
-    opened = CallCache(path, lease_seconds=LEASE_SECONDS, **options)
+def cache(path: Path, *, lease_seconds: float = LEASE_SECONDS, **options: Any) -> Generator[CallCache]:
+    opened = CallCache(path, lease_seconds=lease_seconds, **options)
     try:
         yield opened
     finally:
@@ -70,7 +70,7 @@ async def waited_for_by(calls: CallCache, number: int) -> None:
         await asyncio.sleep(0)
 
 
-def main(path: str, says: str) -> None:
+def main(path: str, says: str, lease_seconds: str) -> None:
     """Do the work of one key once; says so on stdout when it begins, ends when stdin says so or is closed."""
 
     def work() -> str:
@@ -79,7 +79,7 @@ def main(path: str, says: str) -> None:
         sys.stdin.readline()
         return says
 
-    with cache(Path(path)) as opened:
+    with cache(Path(path), lease_seconds=float(lease_seconds)) as opened:
         sys.stdout.write(f"{opened.once('key', work, Words())}\n")
 
 

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from infra.cache import upkeep
 from infra.cache.answers import AnswerCache
 from infra.cache.meaning import Meaning
 from infra.cache.records import Asked, Bounds, Cost, Decision, Gates, Kept, Partition, Search, normal
@@ -23,13 +25,15 @@ from tools.search import Retriever
 
 COST = Cost(tokens=100, seconds=2.0)
 TOP_K = 3
+PATIENT = partial(Bounds, ask_seconds=600.0)
 CATS = "Cats sleep all day.\n"
 DOGS = "Dogs chase cats in the garden.\n"
 QUESTION = "Where do cats sleep?"
 
 
 def quick(patch: pytest.MonkeyPatch) -> None:
-    """Keep vectors in plain arithmetic: the engine takes a second to be opened and closed."""
+    """Keep vectors in plain arithmetic: the engine takes a second to be opened and closed. Nobody is short of time."""
+    patch.setattr(upkeep, "Bounds", PATIENT)
     patch.setattr(index_module, "open_edge", PlainVectors)
     patch.setattr(server_module, "BEAT_SECONDS", 0.02)
 
@@ -80,7 +84,7 @@ class Tenant:
     home: Path
     name: str = "one"
     gates: Gates = field(default_factory=SameText)
-    bounds: Bounds = field(default_factory=lambda: Bounds(least_cosine=0.5))
+    bounds: Bounds = field(default_factory=lambda: PATIENT(least_cosine=0.5))
     model: WordEmbedder | None = None
     now: float = 1_000_000.0
 

@@ -6,11 +6,22 @@ from typing import Literal
 
 import pytest
 
-from infra.cache.records import Asked, Bounds, Decision, Kept, Search
+from infra.cache.records import Asked, Decision, Kept, Search
 from infra.errors import StoreError
 from infra.store.dependents import Changed
 from infra.store.index import Index
-from tests.infra.cache.house import CATS, COST, QUESTION, SameText, Tenant, answer_of, found, partition_of, search_of
+from tests.infra.cache.house import (
+    CATS,
+    COST,
+    PATIENT,
+    QUESTION,
+    SameText,
+    Tenant,
+    answer_of,
+    found,
+    partition_of,
+    search_of,
+)
 
 
 def test_a_question_is_missed_once_and_then_served(one: Tenant) -> None:
@@ -210,7 +221,7 @@ def test_cleared_by_document_and_altogether(one: Tenant) -> None:
 
 
 def test_every_decision_is_remembered_with_its_reason_up_to_a_bound(one: Tenant) -> None:
-    one.bounds = Bounds(decisions=3, least_cosine=0.5)
+    one.bounds = PATIENT(decisions=3, least_cosine=0.5)
     one.restart()
     one.learn(QUESTION)
     one.answered(QUESTION)

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from infra.cache.records import Asked, Bounds, Kept
-from tests.infra.cache.house import QUESTION, SameText, Tenant, partition_of
+from infra.cache.records import Asked, Kept
+from tests.infra.cache.house import PATIENT, QUESTION, SameText, Tenant, partition_of
 
 
 def test_an_answer_outlives_a_restart_and_another_process_serves_it(one: Tenant) -> None:
@@ -32,7 +32,7 @@ def test_an_old_answer_is_not_served_and_goes_with_the_next_store(one: Tenant) -
 
 
 def test_the_least_recently_used_go_first_also_after_a_restart(one: Tenant) -> None:
-    one.bounds = Bounds(answers=3, least_cosine=0.5)
+    one.bounds = PATIENT(answers=3, least_cosine=0.5)
     one.restart()
     for question in ("cats one", "cats two", "cats three"):
         one.now += 1
@@ -51,7 +51,7 @@ def test_the_least_recently_used_go_first_also_after_a_restart(one: Tenant) -> N
 
 
 def test_size_is_bounded_too(one: Tenant) -> None:
-    one.bounds = Bounds(megabytes=0.003, least_cosine=0.5)
+    one.bounds = PATIENT(megabytes=0.003, least_cosine=0.5)
     one.restart()
     for number in range(12):
         one.now += 1
@@ -67,7 +67,7 @@ def test_candidates_that_are_gone_hide_none_that_is_there(one: Tenant) -> None:
             return "hit", "whatever it is"
 
     one.gates = Any()
-    one.bounds = Bounds(least_cosine=0.0)
+    one.bounds = PATIENT(least_cosine=0.0)
     one.restart()
     decision = one.ask("start")
     for number in range(8):

@@ -22,6 +22,13 @@ def start(home: Path, askers: int, rounds: int) -> "Popen[str]":
     return process
 
 
+def say(running: "list[Popen[str]]", word: str) -> None:
+    for process in running:
+        assert process.stdin
+        process.stdin.write(f"{word}\n")
+        process.stdin.flush()
+
+
 def write(one: Tenant, version: int) -> None:
     note(one.home, "begun", version)
     one.write("cats.md", f"Cats sleep {version} hours.\n")
@@ -41,12 +48,10 @@ def test_nothing_stale_is_served_to_many_processes(
     write(one, 1)
     running = [start(tmp_path, askers, rounds) for _ in range(processes)]
     try:
-        for process in running:
-            assert process.stdin
-            process.stdin.write("go\n")
-            process.stdin.flush()
+        say(running, "go")
         for version in range(2, versions + 1):
             write(one, version)
+        say(running, "again")
         ended = [process.communicate(timeout=SECONDS)[0].split() for process in running]
     finally:
         for process in running:

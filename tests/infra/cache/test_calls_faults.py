@@ -1,6 +1,7 @@
 """The cache of calls where things break: a file that fails costs no answer, and a killed process holds nobody up."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -103,25 +104,25 @@ def test_work_goes_on_after_closing(path: Path) -> None:
     opened.close()
 
 
-def _process(path: Path, says: str) -> "Popen[str]":
-    command = [sys.executable, "-m", "tests.infra.cache.calls_world", str(path), says]
-    return Popen(command, stdin=PIPE, stdout=PIPE, text=True)
+def _process(path: Path, says: str, lease_seconds: float = LEASE_SECONDS) -> "Popen[str]":
+    """Start a process that does the work of a key until it is told to go on; returns when it has begun."""
+    command = [sys.executable, "-m", "tests.infra.cache.calls_world", str(path), says, str(lease_seconds)]
+    process = Popen(command, stdin=PIPE, stdout=PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "began\n"
+    return process
 
 
 def test_two_processes_make_one_call(path: Path) -> None:
-    process = _process(path, "theirs")
-    assert process.stdout
-    assert process.stdout.readline() == "began\n"
+    process = _process(path, "theirs", lease_seconds=600)  # it does not lapse though its process may be stopped
     with cache(path) as opened, ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(opened.once, "key", Work("ours"), WORDS)
-        process.communicate("go\n", timeout=30)
-        assert waiting.result(30) == "theirs"
+        waiting = threads.submit(opened.once, "key", Work("ours"), Words(seconds=60))
+        process.communicate("go\n", timeout=60)
+        assert waiting.result(60) == "theirs"
 
 
 def test_the_claim_of_a_killed_process_lapses(path: Path) -> None:
     process = _process(path, "theirs")
-    assert process.stdout
-    assert process.stdout.readline() == "began\n"
     process.kill()
     process.communicate(timeout=30)
     with cache(path) as opened:
@@ -130,11 +131,13 @@ def test_the_claim_of_a_killed_process_lapses(path: Path) -> None:
 
 
 def test_a_claim_is_renewed_while_its_work_is_done(path: Path) -> None:
-    process = _process(path, "theirs")
-    assert process.stdout
-    assert process.stdout.readline() == "began\n"
-    with cache(path) as opened:
-        began = monotonic()
-        assert opened.once("key", Work("own"), Words(seconds=2 * LEASE_SECONDS)) == "own"
-        assert monotonic() - began >= 2 * LEASE_SECONDS  # it waited as long as the work may take: no lease ran out
-        process.communicate("go\n", timeout=30)
+    process, database, late = _process(path, "theirs"), Database(path, ""), monotonic() + 60
+    ((holder, lapses),) = database.rows("SELECT holder, until FROM claims")
+    while database.rows("SELECT holder FROM claims WHERE until > ?", (lapses,)) != [(holder,)]:
+        assert monotonic() < late
+        os.sched_yield()
+    with cache(path, clock=lambda: lapses) as opened:  # the moment at which it would have lapsed
+        assert opened.once("key", Work("own"), Words(seconds=0.05)) == "own"
+    assert database.rows("SELECT holder FROM claims") == [(holder,)]
+    database.close()
+    process.communicate("go\n", timeout=60)

@@ -44,7 +44,7 @@ def kept(calls: CallCache, *, key: str = "key") -> bool:
 
 def settled(calls: CallCache) -> None:
     """Wait until all that is to be kept is written."""
-    calls._file._writer.submit(lambda: None).result(20)
+    calls._file._writer.submit(lambda: None).result(60)
 
 
 def nothing_left(one: Tenant) -> bool:

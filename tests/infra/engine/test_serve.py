@@ -151,12 +151,13 @@ def test_a_real_server_answers_and_stops_at_ctrl_c_in_the_middle_of_a_reply():
         try:
             assert server.stdout is not None
             base = server.stdout.readline().split()[2].removesuffix("/v1")
-            assert httpx2.get(f"{base}/v1/models").json()["data"][0]["id"] == MODEL_ID
-            with httpx2.stream("POST", f"{base}{CHAT}", json={"messages": HELLO, "stream": True}) as response:
+            assert httpx2.get(f"{base}/v1/models", timeout=60).json()["data"][0]["id"] == MODEL_ID
+            asked = {"messages": HELLO, "stream": True}
+            with httpx2.stream("POST", f"{base}{CHAT}", json=asked, timeout=60) as response:
                 chunks = response.iter_raw()  # kept: dropping it closes the connection
                 next(chunks)
                 server.send_signal(signal.SIGINT)
-                out, err = server.communicate(timeout=20)
+                out, err = server.communicate(timeout=60)
         finally:
             server.kill()
     assert (server.returncode, out, err) == (0, "", "")

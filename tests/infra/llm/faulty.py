@@ -16,6 +16,7 @@ import httpx2
 
 from infra.llm.endpoint import Transports
 from infra.llm.network import PerLoop
+from tests.loopback import reserved_port
 
 WORDS = ("one", " two", " three")
 OTHER_BYTES = b'{"padding": "' + b"x" * (10 * 2**20) + b'"}'
@@ -32,9 +33,8 @@ class Faulty:
         self.scripts = scripts
         self.requests: Counter[str] = Counter()
         self._over = Event()
+        self._closed_port = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            self._closed_port: int = closed.getsockname()[1]
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1"
 
@@ -42,11 +42,12 @@ class Faulty:
     def serving(self) -> Generator["Faulty"]:
         """Serve until the end of the block."""
         Thread(target=self._accept, daemon=True).start()
-        try:
-            yield self
-        finally:
-            self._over.set()
-            self._listener.close()
+        with reserved_port() as self._closed_port:
+            try:
+                yield self
+            finally:
+                self._over.set()
+                self._listener.close()
 
     @property
     def transports(self) -> Transports:

@@ -1,7 +1,6 @@
 """Choosing a back end by asking it, and building the model that reaches only it."""
 
 import itertools
-import socket
 from collections.abc import Iterator
 
 import httpx2
@@ -13,6 +12,7 @@ from infra.llm.endpoint import Abilities, Transports
 from infra.llm.ledger import Ledger, Scope
 from infra.settings import Settings, load_settings
 from tests.fakes import URL, Said, ScriptedServer
+from tests.loopback import reserved_port
 
 QWEN = "Qwen/Qwen3-4B-Instruct-2507-FP8"
 HELP = "start the server, set DOCMIND_VLLM__BASE_URL, or use DOCMIND_BACKEND=engine"
@@ -196,9 +196,8 @@ def test_an_answer_that_is_compressed_is_not_unpacked() -> None:
 
 
 def test_no_server_at_all_is_found_out_at_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    backend = choose(settings("auto", base_url=f"http://127.0.0.1:{port}/v1"), engine())
+    with reserved_port() as port:
+        backend = choose(settings("auto", base_url=f"http://127.0.0.1:{port}/v1"), engine())
     assert backend.note.startswith(f"embedded engine: no model server answers at http://127.0.0.1:{port}/v1/models (")
 
 
@@ -222,11 +221,11 @@ async def test_a_built_model_talks_to_its_backend_only(monkeypatch: pytest.Monke
 
 
 async def test_a_built_model_without_transports_uses_the_network() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
     chosen = settings("vllm")
-    backend, once = Backend("vllm", "m", "vllm", 8_192, url), Retries(tries=1)
-    chat = chat_over(build_desk(backend, chosen, Ledger(), build_budget(chosen), retries=once), chosen)
-    async with chat:
-        with pytest.raises(BackendUnavailable, match=f"^vllm at {url} cannot be reached "):
-            await chat.ainvoke("q")
+    with reserved_port() as port:
+        url = f"http://127.0.0.1:{port}/v1"
+        backend, once = Backend("vllm", "m", "vllm", 8_192, url), Retries(tries=1)
+        chat = chat_over(build_desk(backend, chosen, Ledger(), build_budget(chosen), retries=once), chosen)
+        async with chat:
+            with pytest.raises(BackendUnavailable, match=f"^vllm at {url} cannot be reached "):
+                await chat.ainvoke("q")

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -76,6 +78,12 @@ async def get(
 both = pytest.mark.parametrize("blocking", [True, False])
 
 
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second goes by whenever the time is asked for."""
+    monkeypatch.setattr("infra.llm.bounds.time", SimpleNamespace(monotonic=count(0.0, 1.0).__next__))
+
+
 @both
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", "text/event-stream"])
 async def test_what_keeps_within_its_bounds_passes_unchanged(blocking: bool, kind: str) -> None:
@@ -142,7 +150,7 @@ async def test_the_body_of_a_refusal_is_cut_at_its_cap(blocking: bool) -> None:
 
 
 @both
-async def test_a_request_may_have_a_total_of_its_own(blocking: bool) -> None:
+async def test_a_request_may_have_a_total_of_its_own(blocking: bool, running: None) -> None:
     with pytest.raises(OutOfTime, match="not done after 0 s"):
         await get(Server(b"x", content_type="text/event-stream"), blocking=blocking, own={TOTAL: 1e-9})
 
@@ -185,7 +193,7 @@ async def test_a_silence_is_named_after_the_setting_that_decides(
 
 
 @both
-async def test_the_total_is_over_whatever_still_comes(blocking: bool) -> None:
+async def test_the_total_is_over_whatever_still_comes(blocking: bool, running: None) -> None:
     over = CallSettings(first_token_seconds=30, total_seconds=1e-9)
     with pytest.raises(OutOfTime) as late:
         await get(Server(b"x", content_type="application/json"), blocking=blocking, calls=over)

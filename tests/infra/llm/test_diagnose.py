@@ -37,6 +37,7 @@ async def test_nor_does_it_show_that_the_server_lives() -> None:
         await b.chat.ainvoke("q")
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_pool_that_is_full_is_told_from_a_server_that_is_slow() -> None:
     used, over = asyncio.Event(), asyncio.Event()
 

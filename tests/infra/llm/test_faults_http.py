@@ -18,6 +18,8 @@ from infra.llm.ledger import Call, Ledger, Scope
 from tests.infra.llm.bench import BACKEND, chat_of, desk, look
 from tests.infra.llm.faulty import KINDS, LASTING, PASSING, WORDS, Faulty
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 SECONDS = 1.5  # for the first word, and for a silence
 TOTAL = 2.5
 SLACK = 3.0  # of a busy machine; a server that hangs does so for 30 s

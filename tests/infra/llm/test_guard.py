@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -32,7 +35,10 @@ async def test_what_is_bound_goes_out_on_the_wire() -> None:
     assert (second["response_format"], second["stop"], second["top_k"]) == (form, ["x"], 1)
 
 
-async def test_a_call_leaves_one_whole_ledger_entry() -> None:
+async def test_a_call_leaves_one_whole_ledger_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "infra.llm.account.time", SimpleNamespace(time=time.time, perf_counter=count(0.0, 0.5).__next__)
+    )
     b = bench([Said("two words", cached_tokens=3)])
     reply = await b.chat.ainvoke("a question")
     assert reply.usage_metadata is not None

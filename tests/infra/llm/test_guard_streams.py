@@ -1,6 +1,8 @@
 """A streamed reply is whole or it is nothing: what breaks is asked for again, and no word of it is used."""
 
 import json
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -57,7 +59,8 @@ async def test_a_refusal_after_the_first_word_counts_in_full() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_first_word_that_comes_too_late_is_not_waited_for(way: str) -> None:
+async def test_a_first_word_that_comes_too_late_is_not_waited_for(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.llm.stream.time", SimpleNamespace(monotonic=count(0.0, 1.0).__next__))
     b = bench(["fine"] * 3, calls={"first_token_seconds": 1e-9})
     with pytest.raises(BackendUnavailable, match="raise DOCMIND_CALLS__FIRST_TOKEN_SECONDS"):
         await say(b, way)

@@ -10,17 +10,19 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from threading import Event, Semaphore, Thread
 
 import httpx2
 import pytest
 
 from infra.errors import BackendUnavailable
-from infra.llm import network
+from infra.llm import backends, network
 from infra.llm.backends import choose
 from infra.llm.endpoint import open_clients
 from infra.llm.guard import GuardedChat
 from infra.llm.network import PerLoop, blocking_over
+from infra.llm.servers.probe import Probe
 from infra.settings import load_settings
 from tests.fakes import ScriptedServer
 from tests.infra.llm.bench import BACKEND, chat_of, desk
@@ -47,7 +49,7 @@ class Connections:
             self._listener.close()
 
     def have_ended(self, number: int) -> bool:
-        return all(self.ended.acquire(timeout=5) for _ in range(number))
+        return all(self.ended.acquire(timeout=60) for _ in range(number))
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -61,6 +63,12 @@ class Connections:
             while connection.recv(65_536):
                 connection.sendall(OK)
         self.ended.release()
+
+
+@pytest.fixture
+def undivided(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole time is left to the first request."""
+    monkeypatch.setattr(backends, "Probe", partial(Probe, clock=lambda: 0.0))
 
 
 @pytest.fixture
@@ -92,7 +100,7 @@ async def test_one_model_answers_in_several_loops_at_once() -> None:
 
 
 def test_a_loop_keeps_its_connection_and_closes_it_as_it_ends(server: Connections) -> None:
-    clients = open_clients(None, connect_seconds=5, call_seconds=5)
+    clients = open_clients(None, connect_seconds=60, call_seconds=60)
 
     async def ask() -> None:
         for _ in range(3):
@@ -106,7 +114,7 @@ def test_a_loop_keeps_its_connection_and_closes_it_as_it_ends(server: Connection
 
 
 async def test_closing_closes_the_connections_of_every_loop(server: Connections) -> None:
-    clients = open_clients(None, connect_seconds=5, call_seconds=5)
+    clients = open_clients(None, connect_seconds=60, call_seconds=60)
     other = asyncio.new_event_loop()
     running = Thread(target=other.run_forever)
     running.start()
@@ -190,6 +198,7 @@ def trickler(request: pytest.FixtureRequest) -> Generator[str]:
     listener.close()
 
 
+@pytest.mark.usefixtures("undivided")
 def test_a_server_that_trickles_its_answers_holds_nobody_who_asks_what_it_is(trickler: str) -> None:
     settings = load_settings(vllm={"base_url": trickler}, calls={"connect_seconds": 0.3})
     began = time.monotonic()
@@ -198,6 +207,7 @@ def test_a_server_that_trickles_its_answers_holds_nobody_who_asks_what_it_is(tri
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_server_that_trickles_its_answers_holds_no_blocking_caller(trickler: str) -> None:
     calls = load_settings(calls={"total_seconds": 0.3, "stall_seconds": 0.2, "first_token_seconds": 0.2}).calls
     clients = open_clients(None, connect_seconds=5, call_seconds=0.2, calls=calls)
@@ -220,15 +230,16 @@ def test_closing_does_not_wait_for_what_holds_on_but_ends_it(monkeypatch: pytest
 
     monkeypatch.setattr(network, "CLOSE_SECONDS", 0.05)
     blocking_over(Holding()).close()
-    assert ended.wait(5)
+    assert ended.wait(60)
 
 
+@pytest.mark.usefixtures("patient")
 def test_names_that_are_not_resolved_hold_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     resolved, threads = Event(), list[str]()
 
     def resolve(*_: object, **__: object) -> None:
         threads.append(threading.current_thread().name)
-        resolved.wait(10)
+        resolved.wait(60)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     settings = load_settings(vllm={"base_url": "http://name.invalid/v1"}, calls={"connect_seconds": 0.2})
@@ -243,13 +254,13 @@ def test_names_that_are_not_resolved_hold_nobody(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_has_a_loop_of_its_own(server: Connections) -> None:
     def asks() -> bool:
-        clients = open_clients(None, connect_seconds=5, call_seconds=5)
+        clients = open_clients(None, connect_seconds=60, call_seconds=60)
         with clients.blocking as client:
             return client.get(server.url).text == "{}"
 
     assert asks()
     child = os.fork()
     if child == 0:
-        signal.alarm(10)
+        signal.alarm(60)
         os._exit(0 if asks() else 1)
     assert os.waitpid(child, 0)[1] == 0

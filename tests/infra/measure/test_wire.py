@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -27,7 +29,8 @@ class Echo(httpx2.AsyncBaseTransport):
         self.closed = True
 
 
-async def test_a_request_is_noted_with_who_asked_and_passed_on_unchanged() -> None:
+async def test_a_request_is_noted_with_who_asked_and_passed_on_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.measure.wire.time", SimpleNamespace(perf_counter=count(0.0, 1.0).__next__))
     sent: list[Sent] = []
 
     async def asked(who: str, path: str) -> str:

@@ -48,7 +48,7 @@ def test_readers_wait_for_no_writer_and_a_writer_sees_its_own_rows(tmp_path: Pat
     with ThreadPoolExecutor(1) as other, database.transaction() as change:
         change.execute("INSERT INTO numbers VALUES (1)")
         assert database.rows("SELECT n FROM numbers") == [(1,)]
-        assert other.submit(database.rows, "SELECT n FROM numbers").result(timeout=10) == []
+        assert other.submit(database.rows, "SELECT n FROM numbers").result(timeout=60) == []
     assert database.rows("SELECT n FROM numbers") == [(1,)]
     database.close()
 

@@ -67,6 +67,7 @@ def test_no_more_requests_are_in_flight_than_allowed(data_dir: Path):
             running_[0] += 1
             most[0] = max(most[0], running_[0])
             changed.notify_all()
+            assert changed.wait_for(lambda: most[0] >= 3, timeout=60)
             # room for one too many to show itself; nobody waits once it has
             changed.wait_for(lambda: most[0] > 3, timeout=0.02)
             running_[0] -= 1

@@ -59,7 +59,7 @@ def test_the_table_is_the_one_the_specification_fixes_and_the_file_is_in_wal_mod
     assert not path.exists()
     assert log.recent() == []
     log.add(row(7))
-    log.close()
+    log.close(seconds=30)
     assert log.lost == 0
     with closing(sqlite3.connect(path)) as database:
         columns = [(name, kind) for _, name, kind, *_ in database.execute("PRAGMA table_info(performance_logs)")]
@@ -79,7 +79,7 @@ def test_only_the_newest_rows_are_kept(tmp_path: Path):
     log = PerformanceLog(tmp_path / "p.sqlite3", max_rows=10)
     for number in range(25):
         log.add(row(number))
-    log.close()
+    log.close(seconds=30)
     assert [kept.tokens_processed for kept in log.recent()] == list(range(24, 14, -1))
     assert [kept.tokens_processed for kept in log.recent(2)] == [24, 23]
 
@@ -90,7 +90,7 @@ def test_a_summary_says_what_each_back_end_took(tmp_path: Path):
         log.add(row(1, latency_ms=float(number)))
     log.add(row(5, backend="engine", outcome="failed"))
     log.add(Measured("another operation", 1.0, 1, "2026-01-01T00:00:00.000Z", {}))
-    log.close()
+    log.close(seconds=30)
     assert log.summary("model_call") == [
         Summary("engine", calls=1, not_ok=1, p50_ms=1.0, p95_ms=1.0, tokens=5, tries=2),
         Summary("vllm", calls=100, not_ok=0, p50_ms=50.0, p95_ms=95.0, tokens=100, tries=200),
@@ -141,7 +141,7 @@ def test_rows_wait_for_a_locked_file_and_nobody_else_does(tmp_path: Path):
     path = tmp_path / "p.sqlite3"
     first = PerformanceLog(path)
     first.add(row(0))
-    first.close()
+    first.close(seconds=30)
     log = PerformanceLog(path, max_waiting=3)
     with locked(path):
         for number in range(1, 11):
@@ -257,8 +257,8 @@ def test_a_program_that_gets_no_thread_keeps_its_rows_for_later(tmp_path: Path, 
 
 def test_a_closed_log_takes_no_more_rows(tmp_path: Path):
     log = PerformanceLog(tmp_path / "p.sqlite3")
-    log.close()
-    log.close()
+    log.close(seconds=30)
+    log.close(seconds=30)
     log.add(row())
     assert log.lost == 1
     assert log.recent() == []
@@ -273,7 +273,7 @@ def test_rows_are_filled_in_by_the_writer_and_not_by_the_caller(tmp_path: Path):
 
     log = PerformanceLog(tmp_path / "p.sqlite3", fill=fill)
     log.add(row(1))
-    log.close()
+    log.close(seconds=30)
     assert log.recent() == [row(99)]
     assert set(threads) == {"performance-log"}
 
@@ -284,6 +284,6 @@ def test_figures_that_cannot_be_had_cost_a_warning_and_no_row(tmp_path: Path, wa
 
     log = PerformanceLog(tmp_path / "p.sqlite3", fill=fill)
     log.add(row(1))
-    log.close()
+    log.close(seconds=30)
     assert log.recent() == [row(1)]
     assert warnings == ["performance records lack figures: no driver"]

@@ -42,12 +42,12 @@ def test_outermost_roots_contain_all_and_not_each_other(paths: list[str]) -> Non
 
 def test_thousands_of_roots_in_play_take_no_time() -> None:
     roots = [f"/docs/{number % 7}/note-{number}.md" for number in range(20_000)]
-    started = time.process_time()
+    started = time.thread_time()
     assert len(outermost([*roots, "/docs/0"])) == 20_000 - 2_858 + 1
     assert all(root_of(root, frozenset(roots)) == root for root in roots[:99])
     assert [document_name(root, roots) for root in roots[:99]] == [f"note-{number}.md" for number in range(99)]
     assert len(wanted_scopes(roots, roots)) == 20_000
-    assert time.process_time() - started < 3
+    assert time.thread_time() - started < 3
 
 
 @given(st.lists(PATHS, min_size=1, max_size=6, unique=True))

@@ -52,11 +52,11 @@ def test_garbage_ends_its_own_connection_only(opened: Opened, data_dir: Path, ga
     first, second = opened(), opened()
     first.change([CATS])
     with socket.socket(socket.AF_UNIX) as stranger:
-        stranger.settimeout(20)
+        stranger.settimeout(60)
         stranger.connect(str(place(data_dir)))
         if greeted:
             wire.send(stranger, wire.Hello(collection=next(first.folder.glob("vectors-*")).name))
-            assert wire.read_reply(stranger, 20).kind == "ok"
+            assert wire.read_reply(stranger, 60).kind == "ok"
         stranger.sendall(garbage)
         stranger.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
@@ -77,10 +77,10 @@ def test_requests_are_checked(opened: Opened, data_dir: Path) -> None:
     ]
     for request in requests:
         with socket.socket(socket.AF_UNIX) as stranger:
-            stranger.settimeout(20)
+            stranger.settimeout(60)
             stranger.connect(str(place(data_dir)))
             wire.send(stranger, wire.Hello(collection=next(first.folder.glob("vectors-*")).name))
-            assert wire.read_reply(stranger, 20).kind == "ok"
+            assert wire.read_reply(stranger, 60).kind == "ok"
             data = bytes(msgpack.packb(request) or b"")
             stranger.sendall(struct.pack(">I", len(data)) + data)
             assert stranger.recv(99) == b"", request
@@ -131,7 +131,7 @@ def test_another_users_process_is_not_answered(opened: Opened, data_dir: Path, m
     opened()
     monkeypatch.setattr(wire.os, "geteuid", lambda: 12_345)
     with socket.socket(socket.AF_UNIX) as stranger:
-        stranger.settimeout(20)
+        stranger.settimeout(60)
         stranger.connect(str(place(data_dir)))
         with pytest.raises(wire.WireError, match="another user's"):
             wire.check_same_user(stranger)

@@ -82,7 +82,7 @@ def test_an_owner_that_says_nothing_is_not_waited_for_without_end(
     second = opened()
     released = Event()
     monkeypatch.setattr(client, "SILENCE_SECONDS", 0.1)
-    monkeypatch.setattr(EdgeVectors, "count", lambda _: int(released.wait(20)))
+    monkeypatch.setattr(EdgeVectors, "count", lambda _: int(released.wait(60)))
     with pytest.raises(StoreError, match="lost its owner twice over one request"):
         second._vectors.count()
     released.set()
@@ -98,13 +98,13 @@ def test_whoever_comes_while_the_owner_repairs_is_told_to_wait(opened: Opened, m
 
     def slow(collection: Collection, truth: Truth, progress: Progress) -> Followed:
         repairing.set()
-        assert go.wait(20)
+        assert go.wait(60)
         return real(collection, truth, progress)
 
     monkeypatch.setattr(Collection, "open", slow)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(opened)
-        assert repairing.wait(20)
+        assert repairing.wait(60)
         second = opened()
         go_when_told_to_wait(monkeypatch, go)
         assert second._vectors.count() == 3
@@ -120,7 +120,7 @@ def test_an_owner_at_work_says_so_however_long_it_takes(
     go, real = Event(), getattr(EdgeVectors, method)
 
     def slow(*arguments: object) -> object:
-        assert go.wait(20)
+        assert go.wait(60)
         return real(*arguments)
 
     go_when_told_to_wait(monkeypatch, go)

@@ -26,6 +26,6 @@ def test_what_is_too_long_for_a_name_is_not_repeated_but_the_names_in_it_are() -
 @pytest.mark.parametrize("piece", ["“", '"', '"a ', "“a ", "a 1", "A ", "1.", "x"])
 def test_time_grows_with_the_question(piece: str) -> None:
     text = piece * (100_000 // len(piece))
-    started = time.perf_counter()
+    started = time.thread_time()
     unmentioned(text, set())
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5

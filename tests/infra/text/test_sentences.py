@@ -124,15 +124,15 @@ def test_spans_are_ordered_trimmed_and_lose_nothing_but_white_space(text: str):
 )
 def test_a_hostile_text_costs_no_more_than_its_length(piece: str):
     text = piece * (200_000 // len(piece))
-    started = time.perf_counter()
+    started = time.thread_time()
     split_sentences(text)
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
 
 
 @pytest.mark.parametrize(
     "text", ["." * 100_000, "a!" * 50_000, "Oh!" + "\U0001f600" * 50_000], ids=["dots", "marks", "faces"]
 )
 def test_marks_that_end_nothing_cost_no_more_than_their_text(text: str):
-    started = time.perf_counter()
+    started = time.thread_time()
     split_sentences(f"{text}x")
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5

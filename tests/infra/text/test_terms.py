@@ -176,6 +176,6 @@ def test_terms_of_joined_lines_are_the_terms_of_each(parts: list[str]):
 @pytest.mark.parametrize("piece", ["time: ", "May ", "1 ", "1,", "2026-", "a_", "'", "12:", "1.", "6 May ", "Aa"])
 def test_a_hostile_text_costs_no_more_than_its_length(piece: str):
     text = piece * (100_000 // len(piece))
-    started = time.perf_counter()
+    started = time.thread_time()
     terms(text)
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5

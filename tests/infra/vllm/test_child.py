@@ -16,15 +16,15 @@ from infra.vllm.startup import MAX_LINE_CHARS
 
 FAMILY = """
 import os, signal, subprocess, sys, time
-stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('stubborn', flush=True); time.sleep(60)"
+stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('stubborn', flush=True); time.sleep(300)"
 signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
 subprocess.Popen([sys.executable, "-c", stubborn])
 print("started", flush=True)
-time.sleep(60)
+time.sleep(300)
 """
 
 
-def until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether something becomes true in time."""
     deadline = time.monotonic() + seconds
     while not true() and time.monotonic() < deadline:
@@ -40,7 +40,7 @@ def test_its_lines_are_heard_and_kept_and_its_code_is_told(tmp_path: Path):
     heard: list[str] = []
     code = "import sys; print('one'); print('two', file=sys.stderr); sys.exit(7)"
     child = child_of(code, tmp_path / "logs" / "vllm.log", heard)
-    assert child.wait(30) == 7
+    assert child.wait(60) == 7
     assert sorted(heard) == ["one", "two"]
     child.end()
     assert sorted((tmp_path / "logs" / "vllm.log").read_text().split()) == ["one", "two"]
@@ -49,20 +49,20 @@ def test_its_lines_are_heard_and_kept_and_its_code_is_told(tmp_path: Path):
 def test_ending_it_ends_what_it_started_and_nothing_else(tmp_path: Path):
     heard: list[str] = []
     child = child_of(FAMILY, tmp_path / "log", heard)
-    other = child_of("import time; print('other', flush=True); time.sleep(60)", tmp_path / "other", heard)
+    other = child_of("import time; print('other', flush=True); time.sleep(300)", tmp_path / "other", heard)
     assert until(lambda: {"started", "stubborn", "other"} <= set(heard))
     assert len(child.members()) == 2
-    assert child.end(asked=20, group=0.2) == 3, "asked first, with SIGINT"
+    assert child.end(asked=60, group=0.2) == 3, "asked first, with SIGINT"
     assert child.members() == []
     assert other.code() is None
-    other.end(asked=5)
+    other.end(asked=60)
     assert other.members() == []
 
 
 def test_one_that_does_not_listen_is_killed(tmp_path: Path):
     heard: list[str] = []
     deaf = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; print('deaf', flush=True)"
-    child = child_of(f"{deaf}; time.sleep(60)", tmp_path / "log", heard)
+    child = child_of(f"{deaf}; time.sleep(300)", tmp_path / "log", heard)
     assert until(lambda: heard == ["deaf"])
     assert child.end(asked=0.2, group=0.2) == -9
     assert child.members() == []

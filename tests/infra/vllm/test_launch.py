@@ -1,7 +1,6 @@
 """A server followed from its start to its end, with a stand-in that writes real logs."""
 
 import os
-import socket
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,18 +13,13 @@ from infra.vllm import launch
 from infra.vllm.child import Child, LogFile
 from infra.vllm.launch import Ear, Ended, follow
 from infra.vllm.startup import Phase
+from tests.loopback import reserved_port
 
 STAND_IN = Path(__file__).with_name("vllm_stand_in.py")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
-def started(model: str, folder: Path, port: int = 0) -> Generator[tuple[Child, Ear]]:
+def started(model: str, folder: Path, port: int) -> Generator[tuple[Child, Ear]]:
     ear = Ear()
     command = [sys.executable, str(STAND_IN), "serve", model, "--port", str(port)]
     child = Child(command, os.environ, LogFile(folder / "vllm.log"), ear)
@@ -35,7 +29,7 @@ def started(model: str, folder: Path, port: int = 0) -> Generator[tuple[Child, E
         child.end(asked=5, group=0.2)
 
 
-def followed(model: str, folder: Path, *, limit: float = 60.0, port: int = 0) -> tuple[Ended, Ear, list[Phase]]:
+def followed(model: str, folder: Path, *, limit: float = 60.0) -> tuple[Ended, Ear, list[Phase]]:
     told: list[Phase] = []
 
     def healthy() -> bool:
@@ -44,14 +38,14 @@ def followed(model: str, folder: Path, *, limit: float = 60.0, port: int = 0) ->
         except httpx2.TransportError:
             return False
 
-    with started(model, folder, port) as (child, ear):
+    with reserved_port() as port, started(model, folder, port) as (child, ear):
         ended = follow(child, ear, healthy, lambda phase, _: told.append(phase), limit)
     assert child.members() == []
     return ended, ear, told
 
 
 def test_each_phase_is_told_once_and_an_answering_server_is_up(tmp_path: Path):
-    ended, ear, told = followed("up_on_a_cpu+crash", tmp_path, port=free_port())
+    ended, ear, told = followed("up_on_a_cpu+crash", tmp_path)
     assert told == ["model", "weights", "kv_cache", "server", "up"]
     assert (ended.how, ended.code, ended.was_up) == ("ended", 5, True)
     assert ear.diagnosis("LOG").cause == "vLLM ended: LookupError: the moon"
@@ -60,7 +54,7 @@ def test_each_phase_is_told_once_and_an_answering_server_is_up(tmp_path: Path):
 
 def test_a_server_that_logs_nothing_is_found_by_asking_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(launch, "UNTOLD_SECONDS", 0.1)
-    ended, _, told = followed("up_on_a_cpu+silent+crash", tmp_path, port=free_port(), limit=30)
+    ended, _, told = followed("up_on_a_cpu+silent+crash", tmp_path)
     assert (ended.how, ended.was_up, told) == ("ended", True, ["up"])
 
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from infra.vllm.gpus import gpu
 from infra.vllm.launch import Ended
 from infra.vllm.serve import check_address, command_of, environment, usable, why
 from infra.vllm.words import Given
+from tests.loopback import reserved_port
 
 REPOSITORY = Path(__file__).parents[3]
 STAND_IN = Path(__file__).with_name("vllm_stand_in.py")
@@ -32,10 +34,11 @@ SECONDS = 60
 KEY = "a-secret-key"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture(autouse=True)
+def _own_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with reserved_port() as port:
+        monkeypatch.setenv("DOCMIND_VLLM__BASE_URL", f"http://127.0.0.1:{port}/v1")
+        yield
 
 
 @dataclass
@@ -79,7 +82,6 @@ def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str) -> 
         "VLLM__MODEL": behaviour,
         "VLLM__API_KEY": KEY,
         "VLLM__CONTEXT_WINDOW": "4096",
-        "VLLM__BASE_URL": f"http://127.0.0.1:{free_port()}/v1",
     }
     for name, value in ours.items():
         monkeypatch.setenv(f"DOCMIND_{name}", value)
@@ -189,7 +191,8 @@ def test_a_taken_port_is_told_at_once():
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"port {port} on 127.0.0.1 .* DOCMIND_VLLM__BASE_URL"):
             check_address(listening(port), f"http://127.0.0.1:{port}/v1")
-    check_address(listening(port), f"http://127.0.0.1:{port}/v1")
+    with reserved_port() as port:
+        check_address(listening(port), f"http://127.0.0.1:{port}/v1")
 
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:8001/v1", "http://127.0.0.1/v1", "https://127.0.0.1/v1"])

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import partial, partialmethod
 from io import StringIO
 from itertools import count
 
@@ -41,6 +41,7 @@ URL = "http://127.0.0.1:8000"
 @pytest.fixture(autouse=True)
 def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door.time, "sleep", lambda _: None)
+    monkeypatch.setattr(PerformanceLog, "close", partialmethod(PerformanceLog.close, seconds=60.0))
 
 
 def metrics() -> Callable[[Asked], Answered]:

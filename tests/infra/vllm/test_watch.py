@@ -18,6 +18,7 @@ from infra.vllm import nvml, watch
 from infra.vllm.nvml import Device
 from infra.vllm.watch import Card, Sample, Watcher, gpus_in_use, record
 from infra.vllm.wire import Server
+from tests.infra.engine.desk import StillClock
 
 GIB = 1 << 30
 CARDS = (
@@ -103,11 +104,12 @@ def test_cards_are_told_also_where_no_server_answers():
 
 
 def test_the_time_to_the_first_token_is_the_engines_own():
-    engine = EngineTransport(Engine(EngineSettings()))
+    settings = EngineSettings(prefill_tokens_per_second=100, decode_tokens_per_second=100)
+    engine = EngineTransport(Engine(settings, StillClock()))
     server = Server(
         "http://engine.invalid/v1", SecretStr("EMPTY"), transports=Transports(engine, httpx2.AsyncHTTPTransport())
     )
-    one = Watcher(server, lambda: ())
+    one = Watcher(server, lambda: (), clock=count(0.0, 1.0).__next__)
     assert one.sample().ttft_p50_seconds is None
     body = {"model": MODEL_ID, "messages": [{"role": "user", "content": "hello"}]}
     assert server.post("/v1/chat/completions", body).ok

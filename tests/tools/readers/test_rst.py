@@ -54,9 +54,9 @@ def test_a_line_above_a_heading_belongs_to_it(tmp_path: Path) -> None:
 
 def test_titles_with_tabs_are_found_and_what_is_never_found_takes_no_time() -> None:
     assert list(rst._located("a\tb\n====\nx", [(1, "a b", "a       b")])) == [(1, "a b", 0, 9)]
-    text, started = "a\n=\n" * 20_000, time.process_time()
+    text, started = "a\n=\n" * 20_000, time.thread_time()
     assert list(rst._located(text, [(1, "b", f"b{number}") for number in range(20_000)])) == []
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_no_file_is_included_and_nothing_unknown_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

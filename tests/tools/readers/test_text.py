@@ -127,9 +127,9 @@ def test_a_fence_ends_with_its_own_marks_only(tmp_path: Path) -> None:
 
 
 def test_a_heading_of_many_marks_takes_no_time(tmp_path: Path) -> None:
-    marks, started = "#" * 60_000, time.process_time()
+    marks, started = "#" * 60_000, time.thread_time()
     assert read_as(tmp_path, "a.md", f"# {marks}x\ny").title.startswith("##")
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_rows_of_a_table_keep_their_places_and_know_their_columns(tmp_path: Path) -> None:

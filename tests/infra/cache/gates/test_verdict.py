@@ -121,9 +121,9 @@ def test_a_reading_of_another_version_is_none(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_a_hostile_question_takes_bounded_time(piece: str) -> None:
     text = (piece * MAX_CHARS)[:MAX_CHARS]
-    started = time.process_time()
+    started = time.thread_time()
     verdict(reading(text), reading(text[:-2] + " b?"))
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_a_question_that_is_too_long_is_matched_as_it_stands() -> None:

@@ -161,10 +161,11 @@ HOSTILE = {
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE)
 def test_a_template_without_an_end_is_stopped_and_never_run_again(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendering, "RENDER_SECONDS", 0.5)
+    sources = {"default": "{% if tools %}" + source + "{% endif %}x"}
     monkeypatch.setattr(rendering, "MEMORY_BYTES", 200 << 20)
-    template = ChatTemplate({"default": "{% if tools %}" + source + "{% endif %}x"}, {})
-    assert template.render([USER], None, {}, "string") == "x"
+    assert ChatTemplate(sources, {}).render([USER], None, {}, "string") == "x"
+    monkeypatch.setattr(rendering, "RENDER_SECONDS", 0.5)
+    template = ChatTemplate(sources, {})
     for tools in ([{"type": "function", "function": {"name": "f"}}], None):
         with pytest.raises(TemplateTooSlow):
             template.render([USER], tools, {}, "string")
