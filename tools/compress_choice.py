@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from infra.text.sentences import Span, split_sentences
 from infra.text.terms import terms
@@ -98,7 +99,7 @@ class Choice:
         held = {fact for number in kept for fact in self._named if self.held(fact, self._words[number])}
         for fact in self._named:
             if fact not in held:
-                kept += [n for n in self.order if self.held(fact, self._words[n])][:1]
+                kept += islice((n for n in self.order if self.held(fact, self._words[n])), 1)
         headed = self.form.headed and self.spans and self.spans[0][1] - self.spans[0][0] <= MAX_HEAD_CHARS
         return list(dict.fromkeys([*kept, 0] if headed else kept))
 

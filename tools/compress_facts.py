@@ -82,8 +82,8 @@ class Words:
         return _folded(self.text)
 
     @cached_property
-    def _alone(self) -> frozenset[str]:
-        return frozenset(map(_bare, _CHUNK.findall(self._folded)))
+    def _chunks(self) -> list[str]:
+        return _CHUNK.findall(self._folded)
 
     @cached_property
     def _cores(self) -> frozenset[str]:
@@ -100,12 +100,13 @@ class Words:
 
     def holds_alone(self, fact: Fact) -> bool:
         """Tell whether ``fact`` stands in this text between blanks: 2 as in "the 2", not as in "2-yard"."""
-        return _bare(_folded(fact.text)) in self._alone
+        part = _bare(_folded(fact.text))
+        return part in self._folded and any(part in chunk and _bare(chunk) == part for chunk in self._chunks)
 
     def holds(self, fact: Fact) -> bool:
         """Tell whether ``fact`` stands in this text, by itself: -5 is not 5, and /var/log not /var/log/app."""
         part = _folded(fact.text)
-        if _stands(part, self._folded, fact.kind) or part in self._cores:
+        if part in self._folded and (_stands(part, self._folded, fact.kind) or part in self._cores):
             return True
         run = _runs(fact.text)
         if not run.strip():
