@@ -7,7 +7,7 @@ import pytest
 
 from infra.errors import BackendError, BackendUnavailable, BudgetExceeded, ConfigurationError
 from infra.text.blocks import block, find_blocks
-from tools.compress import CAP_TOKENS, MAX_TRIES, NOTE_TOKENS, Note, choose, compress, engine_tokens
+from tools.compress import CAP_TOKENS, NOTE_TOKENS, Note, choose, compress
 from tools.compress_choice import CONVERSATION, Choice
 from tools.compress_facts import Fact, Words
 
@@ -111,78 +111,6 @@ def test_of_facts_that_are_more_than_the_cap_as_many_stay_as_fit_the_questions_o
     assert kept[:2] == ["1985", "1900"]
     assert 15 <= note.tokens_after <= 20
     assert figures(note) == ("extract", 90, len(kept), len(kept))
-
-
-def test_no_note_takes_many_counts() -> None:
-    for row in range(5, 60, 5):
-        told: list[str] = []
-
-        def count(text: str, told: list[str] = told) -> int:
-            told.append(text)
-            return len(text.split())
-
-        rows = "\n\n".join(f"The mill read {' '.join(str(n * row + k) for n in range(row))}." for k in range(3))
-        note = choose(f"{rows}\n\n{LONG}", "What did the mill read?", count, cap=100)
-        assert note.tokens_after <= 100
-        assert len(told) <= MAX_TRIES + 3
-
-
-def test_a_text_of_which_nothing_fits_takes_no_more_counts_and_becomes_an_empty_note() -> None:
-    told: list[str] = []
-
-    def count(text: str) -> int:
-        told.append(text)
-        return 1_000 if text else 0
-
-    read = " ".join(f"The mill read {' '.join(map(str, range(n, n + 390)))}." for n in (1, 400, 800))
-    note = choose(read, QUESTION, count, cap=100)
-    assert (note.text, note.tokens_after, note.retained) == ("", 0, 0)
-    assert note.needed > 0
-    assert len(told) <= MAX_TRIES + 3
-
-
-async def test_the_text_and_its_note_are_counted_and_no_try_where_the_note_keeps_the_cap() -> None:
-    told: list[str] = []
-
-    async def count(text: str) -> int:
-        told.append(text)
-        return 2 * engine_tokens(text)
-
-    note = await compress(f"{LONG}{MILL} {LONG}", QUESTION, count, cap=100)
-    assert told == [f"{LONG}{MILL} {LONG}", note.text]
-    assert 80 < note.tokens_after == 2 * engine_tokens(note.text) <= 100
-
-
-async def test_where_a_notes_words_are_more_tokens_than_the_texts_each_try_is_counted() -> None:
-    told: list[str] = []
-
-    async def count(text: str) -> int:
-        told.append(text)
-        return words(text) + 30 * text.count("mill")
-
-    text = f"{LONG}{' '.join(f'The mill number {n} is idle.' for n in range(20))} {LONG}"
-    note = await compress(text, QUESTION, count, cap=100)
-    assert 60 < note.tokens_after == words(note.text) + 30 * note.text.count("mill") <= 100
-    assert 4 < len(told) <= MAX_TRIES + 5
-
-
-async def test_where_a_fact_is_lost_though_the_note_has_room_each_try_is_counted() -> None:
-    note = await compress(SOLD, NAMED, awaited, cap=100)
-    assert note.text == choose(SOLD, NAMED, words, cap=100).text
-    assert note.retained == note.needed
-
-
-async def test_a_count_that_fails_while_tries_are_counted_is_the_callers() -> None:
-    told: list[str] = []
-
-    async def count(text: str) -> int:
-        told.append(text)
-        if len(told) > 2:
-            raise BackendUnavailable("gone")
-        return 1_000
-
-    with pytest.raises(BackendUnavailable, match="gone"):
-        await compress(LONG, QUESTION, count, cap=100)
 
 
 def test_a_name_that_opens_a_sentence_is_put_back_where_the_text_has_it_inside_another() -> None:
