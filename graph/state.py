@@ -271,7 +271,9 @@ def compressions_of(state: State) -> list[Compression]:
 
 def _under(entries: dict[str, Json] | None, question_id: str, kind: type[T]) -> dict[str, T]:
     """Return the question's entries by the rest of their key, in its order, as ``kind``."""
-    mine = {key: value for key, value in sorted((entries or {}).items()) if key.split("/", 1)[0] == question_id}
+    if not entries:  # most are, for most of the time
+        return {}
+    mine = {key: value for key, value in sorted(entries.items()) if key.split("/", 1)[0] == question_id}
     return {
         key.removeprefix(question_id).removeprefix("/"): _checked(kind, _Same(value)) for key, value in mine.items()
     }
