@@ -6,10 +6,11 @@ word (what stood before may condition or attribute what it links), a capital ("N
 is not 52, a list's part ends in ";", dots leave out words) or a pair of quotation marks (who says it?).
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
-from infra.text.sentences import split_sentences
 from tools.citations import locate
+from tools.coverage import grid_of
 from tools.evidence import Passage
 
 _DOTS = "\u2026"
@@ -21,7 +22,7 @@ def copied_span(claim: str, passage: Passage) -> tuple[int, int] | None:
 
     Remembered, for a draft that is heard while it is written is checked again with each sentence.
     """
-    grid = split_sentences(passage.text)
+    grid = grid_of(passage.text).spans
     whole = locate(claim, passage)
     if whole is not None and _is_sentences(whole, passage, grid) and _keeps_edges(claim, whole, passage):
         return whole
@@ -32,7 +33,7 @@ def copied_span(claim: str, passage: Passage) -> tuple[int, int] | None:
     return None
 
 
-def _is_sentences(span: tuple[int, int], passage: Passage, grid: list[tuple[int, int]]) -> bool:
+def _is_sentences(span: tuple[int, int], passage: Passage, grid: Sequence[tuple[int, int]]) -> bool:
     """Tell whether a span is whole sentences: part of one may have lost what negates it, or that it asks."""
     start, end = span[0] - passage.start, span[1] - passage.start
     ends = {last for _, last in grid}

@@ -4,6 +4,7 @@ The router gives most plans in the call that decides the question's kind; the pl
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ class Plan(Written):
     steps: list[Step] = Field(min_length=1)
 
 
+@lru_cache(maxsize=64)
 def single(question: str) -> Plan:
     """Return the plan of a look-up: the question itself."""
     return Plan(steps=[Step(id="q1", question=question)])

@@ -11,12 +11,11 @@ costs nothing.
 """
 
 import asyncio
-import math
 import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -30,12 +29,11 @@ from graph.nodes import Desk, LateAsker, visit
 from graph.noted import COMPRESSION, Compression, Earlier
 from graph.state import State, View, packed, view_of
 from graph.supervisor import SUPERVISOR
-from infra.engine.tokenizer import encode
 from infra.errors import BackendError, BudgetExceeded, ConfigurationError
 from infra.llm.ask import UnreadableReply
 from infra.llm.ledger import Remark, RemarkKind, Scope
 from infra.text.sentences import split_sentences
-from tools.compress import CAP_TOKENS, NOTE_TOKENS, Count, Method, Note, Write, compress
+from tools.compress import CAP_TOKENS, NOTE_TOKENS, Method, Note, Write, compress, engine_tokens
 from tools.compress_choice import CONVERSATION
 
 HISTORY = "history"
@@ -129,7 +127,7 @@ class Notes:
         if self._desk.ledger.calls(view.question.id) and await tokens(text) > PLAINLY_SHORT * CAP_TOKENS:
             count = partial(self._desk.count, backend=view.question.backend)
             with suppress(BackendError, ConfigurationError):
-                return await _counted(text, view.asked, count, write)
+                return await compress(text, view.asked, count, write=write)
             write = None
         return await compress(text, view.asked, tokens, write=write)
 
@@ -199,27 +197,6 @@ def _lines(message: AnyMessage) -> list[str]:
     return [f"{turn.role}: {' '.join(words[start:end].split())}" for start, end in split_sentences(words)]
 
 
-async def _counted(text: str, asked: str, count: Count, write: Write | None) -> Note:
-    """Return the note of ``text`` as ``count`` counts it, which is asked of the text and of its note, mostly not more.
-
-    In between it is known by the text how many tokens of ours are how many of those. Where that lets a note through
-    that is over the cap, each try is counted.
-    """
-    whole, ours = await count(text), await tokens(text)
-
-    async def scaled(words: str) -> int:
-        return whole if words == text else math.ceil(await tokens(words) * whole / max(1, ours))
-
-    note = await compress(text, asked, scaled, write=write)
-    if not note.shortened:
-        return note
-    after = await count(note.text)
-    return replace(note, tokens_after=after) if after <= CAP_TOKENS else await compress(text, asked, count)
-
-
 async def tokens(text: str) -> int:
     """Return how many tokens ``text`` is to the embedded engine, which needs no server; a long one in a thread."""
-    sound = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is no character
-    if len(sound) <= _QUICK_CHARS:
-        return len(encode(sound))
-    return len(await asyncio.to_thread(encode, sound))
+    return engine_tokens(text) if len(text) <= _QUICK_CHARS else await asyncio.to_thread(engine_tokens, text)

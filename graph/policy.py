@@ -66,12 +66,15 @@ def _after_retrieval(view: View, limits: Limits) -> Decision:
         if not view.drafts[-1].claims and in_play(view, limits.clear_tokens) == in_play(view, 0):
             return _end("synthesizer")
         return _go("validator", f"round {len(view.drafts)}")
-    verdict = view.verdicts[-1]
+    if view.verdicts[-1].accepted or len(view.drafts) >= _rounds(view, limits):
+        return _end("validator")
+    return _go("synthesizer", f"round {len(view.drafts) + 1}")
+
+
+def _rounds(view: View, limits: Limits) -> int:
+    """Return how many rounds there may be: one more where passages were left out, so that all are shown in one."""
     cut = in_play(replace(view, verdicts=[]), limits.clear_tokens) != in_play(view, 0)
-    rounds = max(limits.max_rounds, 1 + cut) + (view.ended is not None)  # one more by rules, which need no judge
-    if not verdict.accepted and len(view.drafts) < rounds:
-        return _go("synthesizer", f"round {len(view.drafts) + 1}")
-    return _end("validator")
+    return max(limits.max_rounds, 1 + cut) + (view.ended is not None)  # one more by rules, which need no judge
 
 
 def in_play(view: View, clear_tokens: int) -> list[Finding]:

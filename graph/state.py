@@ -9,7 +9,7 @@ the newest question's keys, so question two never sees question one's evidence. 
 """
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from langchain_core.messages import AnyMessage
@@ -250,7 +250,7 @@ def view_of(state: State) -> View:
 def question_of(state: State) -> Question | None:
     """Return the newest question, or None before the first."""
     questions = state.get("questions")
-    return Question.model_validate(questions[max(questions)]) if questions else None
+    return _checked(Question, _Same(questions[max(questions)])) if questions else None
 
 
 def earlier_of(state: State) -> Earlier:
@@ -271,6 +271,30 @@ def compressions_of(state: State) -> list[Compression]:
 
 def _under(entries: dict[str, Json] | None, question_id: str, kind: type[T]) -> dict[str, T]:
     """Return the question's entries by the rest of their key, in its order, as ``kind``."""
-    read = _adapter(kind).validate_python
-    mine = {key: value for key, value in sorted((entries or {}).items()) if key.split("/", 1)[0] == question_id}
-    return {key.removeprefix(question_id).removeprefix("/"): read(value) for key, value in mine.items()}
+    if not entries:  # most are, for most of the time
+        return {}
+    mine = {key: value for key, value in sorted(entries.items()) if key.split("/", 1)[0] == question_id}
+    return {
+        key.removeprefix(question_id).removeprefix("/"): _checked(kind, _Same(value)) for key, value in mine.items()
+    }
+
+
+class _Same:
+    """A value that equals itself alone, so that what was read of it can be found again."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Json) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+
+@lru_cache(maxsize=256)
+def _checked(kind: type[object], same: _Same) -> Any:  # noqa: ANN401 - of ``kind``
+    """Return a value as ``kind``: read once, though each node asks for its own view, for none changes under its key."""
+    return _adapter(kind).validate_python(same.value)

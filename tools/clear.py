@@ -20,6 +20,7 @@ logs, and 1.19 at most.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from infra.engine.tokenizer import encode
 from infra.text.terms import terms
@@ -81,5 +82,6 @@ def _fitting(passages: Sequence[Passage], room: int) -> list[Passage]:
     return kept
 
 
+@lru_cache(maxsize=256)
 def _tokens(passage: Passage) -> int:
     return len(encode(source_block(passage, _LABEL)))

@@ -14,8 +14,10 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
+from infra.engine.tokenizer import encode
 from infra.errors import BackendError, BudgetExceeded, ConfigurationError
 from infra.text.blocks import neutral
 from infra.text.sentences import split_sentences
@@ -41,6 +43,15 @@ Count = Callable[[str], Awaitable[int]]
 """How many tokens a text is to the model in use."""
 Write = Callable[[str, str], Awaitable[str]]
 """Has a model write a note of a text for a question."""
+
+
+@lru_cache(maxsize=16)
+def engine_tokens(text: str) -> int:
+    """Return how many tokens ``text`` is to the embedded engine; remembered, for a text is asked about several times.
+
+    A lone surrogate, which is no character, counts as a question mark.
+    """
+    return len(encode(text.encode("utf-8", "replace").decode("utf-8")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ async def compress(
     Args:
         text: what is compressed.
         question: what the note is for.
-        count: counts tokens.
+        count: counts tokens, of the text and of its note, mostly not more; see `_extracted`.
         cap: most tokens of the note.
         form: what kind of text it is.
         write: has a model write the note, asked only where the sentences that must stay exceed the cap; None: nobody.
@@ -94,20 +105,37 @@ async def compress(
     before = await count(text)
     if before <= cap:
         return Note(text, before, before, seconds=time.perf_counter() - began)
-    choice = await asyncio.to_thread(Choice(text, neutral(question), form).read)
-    task = _Task(choice, before, min(cap, max(NOTE_TOKENS, int(SHARE * before))), count)
-    note = (await _written(task, write) if write else None) or await _chosen(task)
+
+    def rated(words: str) -> int:
+        return math.ceil(engine_tokens(words) * before / max(1, engine_tokens(text)))
+
+    task = _Task(Choice(text, neutral(question), form), before, cap, rated)
+    note = (await _written(task, count, write) if write else None) or await _extracted(task, count)
     return replace(note, seconds=time.perf_counter() - began)
+
+
+def choose(text: str, question: str, count: Callable[[str], int], *, cap: int = CAP_TOKENS, form: Form = STAGE) -> Note:
+    """Return ``text`` whole within ``cap`` tokens, else sentences of it; as `compress`, blocking, each try counted."""
+    text = neutral(text)
+    before = count(text)
+    if before <= cap:
+        return Note(text, before, before)
+    return _Task(Choice(text, neutral(question), form), before, cap, count).chosen()
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One text to be compressed to at most ``room`` tokens."""
+    """One text to be compressed to at most ``cap`` tokens, as ``count`` counts them; its methods block."""
 
     choice: Choice
     before: int
-    room: int
-    count: Count
+    cap: int
+    count: Callable[[str], int]
+
+    @property
+    def room(self) -> int:
+        """Tokens that the note is to keep to."""
+        return min(self.cap, max(NOTE_TOKENS, int(SHARE * self.before)))
 
     @property
     def chars_per_token(self) -> float:
@@ -116,12 +144,8 @@ class _Task:
     def fits(self, note: Note) -> bool:
         return note.tokens_after <= self.room
 
-    async def note(self, body: str, method: Method, chars: float = math.inf) -> Note:
+    def note(self, body: str, method: Method, chars: float = math.inf) -> Note:
         """Return ``body`` with what it lacks put back behind it, as far as that takes at most ``chars`` characters."""
-        text, retained, put_back = await asyncio.to_thread(self._mended, body, chars)
-        return Note(text, self.before, await self.count(text), method, len(self.choice.needed), retained, put_back)
-
-    def _mended(self, body: str, chars: float) -> tuple[str, int, int]:
         said, needed = Words(body), self.choice.needed
         back: list[str] = []
         for fact in needed:
@@ -129,67 +153,91 @@ class _Task:
                 back.append(fact.text)
                 chars -= len(fact.text) + len(JOIN)
         text = neutral("\n".join(filter(None, [body, JOIN.join(back)])))
-        words = Words(text)
-        return text, sum(self.choice.held(fact, words) for fact in needed), len(back)
+        words = said if text == body else Words(text)
+        retained = sum(self.choice.held(fact, words) for fact in needed)
+        return Note(text, self.before, self.count(text), method, len(needed), retained, len(back))
 
-    async def packed(self, chars: float) -> Note:
+    def checked(self, reply: str) -> Note | None:
+        """Return a model's note without what it invents, with what it lacks; None where nothing is left of it."""
+        body = _without_inventions(reply, self.choice.text)
+        return self.note(body, "model") if body else None
+
+    def packed(self, chars: float) -> Note:
         """Return the best sentences in at most ``chars`` characters, with all that they lack."""
         full = min(NOTE_TOKENS, self.room) * self.chars_per_token
-        body = await asyncio.to_thread(self.choice.pack, int(chars), int(min(chars, full)))
-        return await self.note(body, "extract")
+        return self.note(self.choice.pack(int(chars), int(min(chars, full))), "extract")
 
-    async def bare(self, chars: float) -> Note:
+    def bare(self, chars: float) -> Note:
         """Return facts alone, in the order in which they are needed, in at most ``chars`` characters."""
-        return await self.note("", "extract", chars)
+        return self.note("", "extract", chars)
+
+    def chosen(self) -> Note:
+        """Return a note of whole sentences within the room; of facts alone where those leave none, as many as fit."""
+        chars = self.room * self.chars_per_token
+        first = self.packed(chars)
+        if self.fits(first):
+            return self._fuller(first, chars)
+        bare = self.bare(math.inf)
+        if self.fits(bare):
+            return self._halved(self.packed, bare, chars)
+        return self._halved(self.bare, Note("", self.before, 0, "extract", bare.needed), len(bare.text))
+
+    def _fuller(self, note: Note, chars: float) -> Note:
+        """Return a note with what room is left, where one try finds it."""
+        if note.tokens_after >= NEARLY * self.room:
+            return note
+        fuller = self.packed(chars * self.room / max(1, note.tokens_after))
+        return fuller if self.fits(fuller) and fuller.tokens_after > note.tokens_after else note
+
+    def _halved(self, make: Callable[[float], Note], best: Note, most: float) -> Note:
+        """Return the longest note from ``make`` within the room, or ``best``, which fits; ``most`` chars do not."""
+        low, high, near = 0.0, most, (1 - NEARLY) * most
+        for _ in range(MAX_TRIES):
+            note = make((low + high) / 2)
+            if self.fits(note):
+                best, low = note, (low + high) / 2
+            else:
+                high = (low + high) / 2
+            if best.tokens_after >= NEARLY * self.room or (low and high - low <= near):
+                break
+        return best
 
 
-async def _chosen(task: _Task) -> Note:
-    """Return a note of whole sentences within the room; of facts alone where those leave none, as many as fit."""
-    chars = task.room * task.chars_per_token
-    first = await task.packed(chars)
-    if task.fits(first):
-        return await _fuller(task, first, chars)
-    bare = await task.bare(math.inf)
-    if task.fits(bare):
-        return await _halved(task, task.packed, bare, chars)
-    return await _halved(task, task.bare, Note("", task.before, 0, "extract", bare.needed), len(bare.text))
+async def _extracted(task: _Task, count: Count) -> Note:
+    """Return a chosen note within the cap by ``count``, which may be a way to the model server and back.
+
+    It is asked of the note alone: in between it is known by the text how many tokens of the engine are how many of
+    those. Where that was wrong, and the note is over the cap or lacks a fact, each try is counted.
+    """
+    note = await asyncio.to_thread(task.chosen)
+    after = await count(note.text)
+    if after == note.tokens_after or (after <= task.cap and note.retained == note.needed):
+        return replace(note, tokens_after=after)
+    loop = asyncio.get_running_loop()
+
+    async def counting(text: str) -> int:
+        return await count(text)
+
+    def counted(text: str) -> int:
+        return asyncio.run_coroutine_threadsafe(counting(text), loop).result()
+
+    return await asyncio.to_thread(replace(task, count=counted).chosen)
 
 
-async def _fuller(task: _Task, note: Note, chars: float) -> Note:
-    """Return a note with what room is left, where one try finds it."""
-    if note.tokens_after >= NEARLY * task.room:
-        return note
-    fuller = await task.packed(chars * task.room / max(1, note.tokens_after))
-    return fuller if task.fits(fuller) and fuller.tokens_after > note.tokens_after else note
-
-
-async def _halved(task: _Task, make: Callable[[float], Awaitable[Note]], best: Note, most: float) -> Note:
-    """Return the longest note from ``make`` within the room, or ``best``, which fits; ``most`` characters do not."""
-    low, high, near = 0.0, most, (1 - NEARLY) * most
-    for _ in range(MAX_TRIES):
-        note = await make((low + high) / 2)
-        if task.fits(note):
-            best, low = note, (low + high) / 2
-        else:
-            high = (low + high) / 2
-        if best.tokens_after >= NEARLY * task.room or (low and high - low <= near):
-            break
-    return best
-
-
-async def _written(task: _Task, write: Write) -> Note | None:
+async def _written(task: _Task, count: Count, write: Write) -> Note | None:
     """Return the model's note, checked; None where choosing is enough, a chosen one where the model fails."""
-    extract = task.choice.sentences(task.choice.must)
-    if await task.count(extract) <= task.room:
+    extract = await asyncio.to_thread(lambda: task.choice.sentences(task.choice.must))
+    if await count(extract) <= task.room:
         return None
     try:
         reply = await write(extract, task.choice.question)
     except (BackendError, BudgetExceeded, ConfigurationError):
         reply = ""
-    body = await asyncio.to_thread(_without_inventions, reply, task.choice.text)
-    note = await task.note(body, "model") if body else None
+    note = await asyncio.to_thread(task.checked, reply)
+    if note is not None:
+        note = replace(note, tokens_after=await count(note.text))
     if note is None or not task.fits(note):
-        return replace(await _chosen(task), method="fallback")
+        return replace(await _extracted(task, count), method="fallback")
     return note
 
 

@@ -13,9 +13,10 @@ functions; no tokens are counted here.
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from infra.text.sentences import Span, split_sentences
 from infra.text.terms import terms
@@ -86,11 +87,6 @@ class Choice:
         """The sentences' half-open places, in order."""
         return self.form.split(self.text)
 
-    def read(self) -> "Choice":
-        """Read the text now, what takes time, and return itself; all that is asked of it later is quick."""
-        _ = self.needed, self.must, self.order
-        return self
-
     @cached_property
     def must(self) -> list[int]:
         """The sentences that stay: those that bear on the question, those that hold its facts, the head."""
@@ -98,7 +94,7 @@ class Choice:
         held = {fact for number in kept for fact in self._named if self.held(fact, self._words[number])}
         for fact in self._named:
             if fact not in held:
-                kept += [n for n in self.order if self.held(fact, self._words[n])][:1]
+                kept += islice((n for n in self.order if self.held(fact, self._words[n])), 1)
         headed = self.form.headed and self.spans and self.spans[0][1] - self.spans[0][0] <= MAX_HEAD_CHARS
         return list(dict.fromkeys([*kept, 0] if headed else kept))
 
@@ -145,6 +141,10 @@ class Choice:
         return [Words(self.text[start:end]) for start, end in self.spans]
 
     @cached_property
+    def _whole(self) -> Words:
+        return Words(self.text)
+
+    @cached_property
     def _names(self) -> frozenset[str]:
         return names_inside(self.text)
 
@@ -153,13 +153,11 @@ class Choice:
         """The facts that the question names, in words of the text, where it holds them."""
         quoted = [Fact("name", match[1].strip()) for match in _QUOTED.finditer(self.question)]
         named = [*facts(self.question, self._names), *quoted][:MAX_NAMED]
-        whole = Words(self.text)
-        return [fact for fact in named if fact.text and whole.holds(fact)]
+        return [fact for fact in named if fact.text and self._whole.holds(fact)]
 
     @cached_property
     def _alone(self) -> frozenset[Fact]:
-        whole = Words(self.text)
-        return frozenset(fact for fact in self._named if whole.holds_alone(fact))
+        return frozenset(fact for fact in self._named if self._whole.holds_alone(fact))
 
     @cached_property
     def _idf(self) -> dict[str, float]:
@@ -173,10 +171,13 @@ class Choice:
         total = sum(weights.values())
         return {term: weight / total for term, weight in weights.items()} if total else {}
 
+    @cached_property
+    def _held(self) -> list[Set[str]]:
+        return [self._idf.keys() & words.terms for words in self._words]
+
     def _covered(self, reach: int) -> list[float]:
         """Return for each sentence the weight that it and its neighbours, up to ``reach`` on each side, cover."""
-        held = [self._idf.keys() & words.terms for words in self._words]
-        windows = (held[max(0, n - reach) : n + reach + 1] for n in range(len(held)))
+        windows = (self._held[max(0, n - reach) : n + reach + 1] for n in range(len(self._held)))
         return [sum(self._idf[term] for term in set[str]().union(*window)) for window in windows]
 
     @cached_property

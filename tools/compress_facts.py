@@ -8,7 +8,7 @@ question and chooses nothing.
 """
 
 import re
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -82,12 +82,12 @@ class Words:
         return _folded(self.text)
 
     @cached_property
-    def _alone(self) -> frozenset[str]:
-        return frozenset(map(_bare, _CHUNK.findall(self._folded)))
+    def _chunks(self) -> list[str]:
+        return _CHUNK.findall(self._folded)
 
     @cached_property
-    def _cores(self) -> frozenset[str]:
-        return frozenset(_folded(_bare(chunk)) for chunk in _CHUNK.findall(_DATE.sub(_PARTED, self.text)))
+    def _undated(self) -> list[str]:
+        return _CHUNK.findall(_folded(_DATE.sub(_PARTED, self.text)))
 
     @cached_property
     def _moments(self) -> str:
@@ -100,12 +100,13 @@ class Words:
 
     def holds_alone(self, fact: Fact) -> bool:
         """Tell whether ``fact`` stands in this text between blanks: 2 as in "the 2", not as in "2-yard"."""
-        return _bare(_folded(fact.text)) in self._alone
+        part = _bare(_folded(fact.text))
+        return part in self._folded and _is_one_of(part, self._chunks)
 
     def holds(self, fact: Fact) -> bool:
         """Tell whether ``fact`` stands in this text, by itself: -5 is not 5, and /var/log not /var/log/app."""
         part = _folded(fact.text)
-        if _stands(part, self._folded, fact.kind) or part in self._cores:
+        if part in self._folded and (_stands(part, self._folded, fact.kind) or _is_one_of(part, self._undated)):
             return True
         run = _runs(fact.text)
         if not run.strip():
@@ -154,6 +155,11 @@ def _bare(chunk: str) -> str:
     tail = opened[len(core) :]
     closing = len(tail) - len(tail.lstrip(")"))
     return core + tail[: min(closing, max(0, core.count("(") - core.count(")")))]
+
+
+def _is_one_of(part: str, chunks: Iterable[str]) -> bool:
+    """Tell whether ``part`` is one of ``chunks`` without the marks around it; most do not even hold it."""
+    return any(part in chunk and _bare(chunk) == part for chunk in chunks)
 
 
 def _kind(core: str) -> Kind | None:

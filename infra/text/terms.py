@@ -194,6 +194,9 @@ def _stem(word: str) -> str:
         return str(_stemmer.stemWord(word))  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType] - untyped
 
 
+_MONTH_STEMS = tuple(map(_stem, _MONTHS))
+
+
 def _moment_terms(match: re.Match[str]) -> list[str]:
     part = match.groupdict()
     if part["hour"]:
@@ -229,4 +232,4 @@ def _numeric_date_terms(first: int, second: int, separator: str, year: str) -> l
 def _date_terms(year: str | None, month: int, day: int | None) -> list[str]:
     found = [f"{year}-{month:02d}-{day:02d}"] if year and day else []
     found += [f"{month:02d}-{day:02d}"] if day else []
-    return [*found, _stem(_MONTHS[month - 1]), *([year] if year else [])]
+    return [*found, _MONTH_STEMS[month - 1], *([year] if year else [])]

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from agents.synthesizer import Claim, Draft
 from graph.state import Question, State, View, current, packed, question_of, view_of
@@ -69,6 +70,15 @@ def test_a_conversation_from_before_sections_were_named_reads_back() -> None:
         }
     )
     assert [view.findings["q1"].passages[0].section, view.verdicts[0].accepted[0].citations[0].section] == ["", ""]
+
+
+def test_a_value_is_read_once_and_what_is_put_in_its_place_is_read_anew() -> None:
+    kept: State = {"questions": {"000001-m": packed(QUESTION)}, "drafts": {"000001-m/1": packed(DRAFT)}}
+    assert view_of(kept).drafts[0] is view_of(kept).drafts[0]
+    edited: State = {**kept, "drafts": {"000001-m/1": {"claims": "none"}}}
+    with pytest.raises(ValidationError, match="claims"):
+        view_of(edited)
+    assert view_of({**kept, "drafts": {"000001-m/1": packed(Draft(claims=[]))}}).drafts == [Draft(claims=[])]
 
 
 def test_a_state_without_a_question_has_no_view() -> None:

@@ -113,3 +113,20 @@ def test_a_sentence_holds_each_of_its_facts(sentence: str) -> None:
     words = Words(sentence)
     assert [fact for fact in facts(sentence) if not words.holds(fact)] == []
     assert not any("<" in fact.text for fact in facts(sentence))
+
+
+@pytest.mark.parametrize(
+    ("text", "fact", "alone"),
+    [
+        ("They stood at the 2.", "2", True),
+        ("It is (2), they say.", "2", True),
+        ("A 2-yard wheel.", "2", False),
+        ("The 12 mills.", "2", False),
+        ("A 2-yard wheel of the 2", "2", True),
+        ("SEE KV_CACHE!", "kv_cache", True),
+        ("See kv_cache_dtype.", "kv_cache", False),
+        ("Nothing.", "2", False),
+    ],
+)
+def test_what_stands_alone_has_only_marks_around_it(text: str, fact: str, alone: bool) -> None:
+    assert Words(text).holds_alone(Fact("number", fact)) is alone
