@@ -29,8 +29,8 @@ ask: $(READY) ## Q="..." asks the documents under docs/ (or DOCS=folder)
 	@test -n "$$QUESTION" || { echo 'Ask with: make ask Q="How much memory does the KV cache need at 128K in FP8?"' >&2; exit 2; }
 	@$(BIN)/python -m graph.run --docs "$(or $(DOCS),docs)" -- "$$QUESTION"
 
-test: $(READY) ## the tests, with branch coverage
-	@$(BIN)/pytest -q -n auto --maxprocesses 4 --cov --cov-report=term
+test: $(READY) ## the tests; with CI=true branch coverage, too, which takes twice the time
+	@$(BIN)/pytest -q -n auto --maxprocesses 4 $(if $(CI),--cov --cov-report=term)
 
 check: $(READY) ## format, lint, types, import floors
 	@$(BIN)/ruff format --check --quiet || { echo 'Not formatted; run: make fmt' >&2; exit 1; }

@@ -54,6 +54,13 @@ def test_a_question_arrives_as_it_was_typed(stand_in: Path, question: str):
     assert not (stand_in / "spilled").exists()
 
 
+@pytest.mark.parametrize(("ci", "more"), [("true", "--cov\n--cov-report=term\n"), ("", "")])
+def test_coverage_is_taken_where_ci_says_so(stand_in: Path, monkeypatch: pytest.MonkeyPatch, ci: str, more: str):
+    monkeypatch.setenv("CI", ci)
+    shutil.copy(stand_in / ".venv" / "bin" / "python", stand_in / ".venv" / "bin" / "pytest")
+    assert _make(stand_in, "test").stdout == f"-q\n-n\nauto\n--maxprocesses\n4\n{more}"
+
+
 def test_without_a_question_it_says_how_to_ask(stand_in: Path):
     done = _make(stand_in, "ask")
     assert done.returncode == 2
