@@ -27,9 +27,11 @@ class Started:
     def __init__(self) -> None:
         self.config: Any = None
         self.address: Any = None
+        self.at_once = False
 
     def run(self, server: uvicorn.Server, sockets: list[socket.socket]) -> None:
         self.config, self.address = server.config, sockets[0].getsockname()
+        self.at_once = bool(sockets[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         raise KeyboardInterrupt
 
 
@@ -58,6 +60,7 @@ async def test_it_listens_on_loopback_says_where_and_ends_quietly_at_ctrl_c(star
         done.output == f"Listening on http://127.0.0.1:{port}/v1 ({MODEL_ID}, 32,768-token window); Ctrl-C stops it.\n"
     )
     assert started.config.access_log is False
+    assert started.at_once, "what is written is not held back until the asker says that the part before it came"
     assert (await models(started))["max_model_len"] == 32_768
 
 
