@@ -112,8 +112,8 @@ def _check_host(host: str, *, allow_remote: bool) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     """Open the listening socket, whose connections send what is written at once. Raises OSError.
 
-    asyncio has connections do so where a socket names its protocol, which this one's do not: a reply's body, and each of
-    its pieces, would wait for the asker's word that the part before it came, which takes 40 ms (Linux's delayed ACK).
+    asyncio has connections do so where their socket names its protocol, which these do not: the body of a reply, and
+    each of its pieces, would wait until the asker says that the part before came, 40 ms later (Linux's delayed ACK).
     """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
