@@ -100,7 +100,7 @@ def bring_up_to_date(
         index.remove([scope_id(path) for path in plan.removed])
         done = do(plan.jobs, progress) if plan.jobs else Done()
         index.library.set_unreadable(done.unreadable, _readable_again(plan, known, there.given))
-        if plan.removed or done.changed or done.moved or done.dropped:
+        if index.library.unswept():  # also where the run before was killed before it swept
             index.library.drop_unused_embeddings()
             forget_gone(index)
     return IngestReport(

@@ -55,6 +55,7 @@ CREATE TABLE IF NOT EXISTS unreadable (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, version TEXT NOT NULL, error TEXT NOT NULL
     ) WITHOUT ROWID;
 """
+_UNSWEPT = "INSERT OR IGNORE INTO meta VALUES ('unswept', 1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class Library:
         touched = [*removed, *(entry.document.id for entry, _ in entries)]
         with self._database.transaction() as change:
             ticket = _grow(change, "ticket")
+            change.execute(_UNSWEPT)
             before = self.dependents.places(change, touched)
             delta: Counter[str] = Counter()
             for document_id in touched:
@@ -187,13 +189,19 @@ class Library:
     def keep_embeddings(self, model: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
         """Keep embeddings computed with ``model``."""
         with self._database.transaction() as change:
+            change.execute(_UNSWEPT)
             values = ((model, key, vector.astype("<f4").tobytes()) for key, vector in vectors.items())
             change.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", values)
+
+    def unswept(self) -> bool:
+        """Whether there may be embeddings that no window needs: something was stored since they were dropped."""
+        return self._database.one("SELECT 1 FROM meta WHERE name = 'unswept'") is not None
 
     def drop_unused_embeddings(self) -> None:
         """Forget embeddings of texts that stand in no window any more."""
         with self._database.transaction() as change:
             change.execute("DELETE FROM embeddings WHERE key NOT IN (SELECT key FROM windows)")
+            change.execute("DELETE FROM meta WHERE name = 'unswept'")
 
 
 def refuse_other_version(connection: Connection) -> None:
