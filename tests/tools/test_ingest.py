@@ -10,7 +10,6 @@ import pytest
 
 from infra.settings import IngestSettings, load_settings
 from infra.store.index import Index
-from infra.store.library import Library
 from tests.tools.files import encrypted_pdf, pdf_bytes, write, write_docx
 from tests.tools.words import WordEmbedder
 from tools import ingest as door
@@ -277,36 +276,6 @@ def test_embeddings_of_what_is_gone_are_dropped_and_a_moved_file_needs_none_anew
     (docs / "plain.md").unlink()
     run(index, docs)
     assert kept() == before - 1
-
-
-@pytest.mark.parametrize("last", ["drop_unused_embeddings", "change"])
-def test_what_a_run_that_was_killed_left_of_embeddings_is_dropped_by_the_next_though_nothing_changed(
-    index: Index, docs: Path, monkeypatch: pytest.MonkeyPatch, last: str
-) -> None:
-    class Killed(BaseException):
-        pass
-
-    def killed(*_: object) -> None:
-        raise Killed
-
-    run(index, docs)
-    before, words = set(_embedded(index)), (docs / "plain.txt").read_text()
-    assert not index.library.unswept()
-    (docs / "plain.txt").write_text("Other words entirely.\n")
-    with monkeypatch.context() as patch:
-        patch.setattr(Library, last, killed)
-        with pytest.raises(Killed):
-            run(index, docs)
-    assert set(_embedded(index)) > before
-    if last == "change":
-        (docs / "plain.txt").write_text(words)
-    again = run(index, docs)
-    assert (again.changed, again.embedded) == (0, 0)
-    assert set(_embedded(index)) == {row[0] for row in index.library._database.rows("SELECT key FROM windows")}
-
-
-def _embedded(index: Index) -> list[str]:
-    return index.library.embedded_keys(WordEmbedder.model_id)
 
 
 def test_equal_texts_under_two_paths_are_two_documents(index: Index, tmp_path: Path) -> None:

@@ -126,3 +126,30 @@ def test_a_library_that_cannot_be_written_ends_the_work_and_threads_take_their_u
         assert turns == [pytest.approx(ingest_work.TURN_SECONDS)]
         assert sys.getswitchinterval() == usual
         assert run(index, docs).added == len(TEXTS)
+
+
+@pytest.mark.parametrize("last", ["drop_unused_embeddings", "change"])
+def test_embeddings_that_it_left_behind_go_with_the_next_run_though_nothing_changed(
+    data_dir: Path, docs: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def kept() -> set[str]:
+        return set(index.library.embedded_keys(WordEmbedder.model_id))
+
+    with Index.open(load_settings(data_dir=data_dir), WordEmbedder()) as index:
+        run(index, docs)
+        before = kept()
+        assert not index.library.unswept()
+        write(docs / "plain.txt", "Other words entirely.")
+        with monkeypatch.context() as patch:
+            patch.setattr(Library, last, killed)
+            with pytest.raises(KeyboardInterrupt):
+                run(index, docs)
+        assert kept() > before
+        if last == "change":
+            write(docs / "plain.txt", TEXTS["plain.txt"])
+        again = run(index, docs)
+        assert (again.changed, again.embedded) == (0, 0)
+        assert kept() == {row[0] for row in index.library._database.rows("SELECT key FROM windows")}
