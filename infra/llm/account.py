@@ -109,6 +109,7 @@ class CallAccount:
                 cached=self._replayed,
             )
         )
+        self._fault = None  # its traceback knows this account, and connections: a cycle would keep them open
 
     def count(self, asked: Mapping[str, Any] | str) -> Count:
         """Count a request body, or bare text, once. Raises BackendError."""

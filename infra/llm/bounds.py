@@ -12,9 +12,9 @@ An awaiting caller is interrupted when the total is over. One that blocks cannot
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Literal, cast
 
 import httpx2
 
@@ -213,16 +213,16 @@ class _AwaitedBody(httpx2.AsyncByteStream):
         self._inner, self._watch = inner, watch
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces = aiter(self._inner)
-        while True:
-            taken = None
-            with self._watch.named():
-                async with asyncio.timeout(self._watch.left):
-                    piece = await anext(pieces, None)
-                taken = None if piece is None else self._watch.took(piece)
-            if taken is None:
-                break
-            yield taken
+        async with aclosing(cast("AsyncGenerator[bytes]", aiter(self._inner))) as pieces:
+            while True:
+                taken = None
+                with self._watch.named():
+                    async with asyncio.timeout(self._watch.left):
+                        piece = await anext(pieces, None)
+                    taken = None if piece is None else self._watch.took(piece)
+                if taken is None:
+                    break
+                yield taken
         self._watch.ended()
 
     async def aclose(self) -> None:

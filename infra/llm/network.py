@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from contextlib import suppress
 from functools import partial
 from threading import Lock, Thread
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx2
 
@@ -101,14 +101,18 @@ class _Blocking(httpx2.BaseTransport):
 class _Body(httpx2.SyncByteStream):
     def __init__(self, inner: httpx2.AsyncByteStream) -> None:
         self._inner = inner
+        self._pieces = cast("AsyncGenerator[bytes]", aiter(inner))
 
     def __iter__(self) -> Iterator[bytes]:
-        pieces = aiter(self._inner)
-        while (piece := _done(_next(pieces))) is not None:
+        while (piece := _done(_next(self._pieces))) is not None:
             yield piece
 
     def close(self) -> None:
-        _closed(self._inner.aclose())
+        _closed(self._end())
+
+    async def _end(self) -> None:
+        await self._pieces.aclose()
+        await self._inner.aclose()
 
 
 async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
@@ -123,6 +127,8 @@ def _done(work: Coroutine[Any, Any, Made], seconds: float | None = None) -> Made
     except BaseException:
         future.cancel()
         raise
+    finally:
+        del future  # it knows the exception, whose traceback knows this frame
 
 
 def _closed(closing: Coroutine[Any, Any, None]) -> None:

@@ -1,6 +1,7 @@
 """Faults over HTTP: what can pass is recovered, what cannot is not tried again, and nothing hangs."""
 
 import asyncio
+import gc
 import random
 import time
 from collections.abc import Callable, Coroutine
@@ -188,6 +189,31 @@ async def test_each_fault_is_survived_or_said_at_once_in_every_way_of_calling() 
         _check(outcome)
         assert _patience(outcome.faults[0], outcome.way) in outcome.entry.attempts[0].error, outcome
     assert {o.faults[0] for o in outcomes.values() if isinstance(o.reply, str)} == {*PASSING, "refuse"}
+
+
+async def test_nothing_that_reads_an_answer_is_left_to_the_garbage_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may run in any thread, and would end a generator that its loop is ending (`already executing`)."""
+    loops: Any = asyncio.BaseEventLoop
+    ended, collecting, left = loops._asyncgen_finalizer_hook, False, list[str]()
+
+    def noted(loop: asyncio.AbstractEventLoop, generator: Any) -> None:
+        if collecting:
+            left.append(generator.__qualname__)
+        ended(loop, generator)
+
+    monkeypatch.setattr(loops, "_asyncgen_finalizer_hook", noted)
+    faults = ["error event", "cut in the middle", "503", "400", "wrong content type", "10 MB", "compressed"]
+    gc.collect()
+    gc.disable()
+    try:
+        outcomes = await _run({f"{fault}, {way}": ((fault,), way) for fault in faults for way in WAYS}, at_once=4)
+        assert len(outcomes) == len(faults) * len(WAYS)
+        outcomes.clear()
+        collecting = True
+        gc.collect()
+    finally:
+        gc.enable()
+    assert left == []
 
 
 @pytest.mark.prove
