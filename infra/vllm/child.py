@@ -135,7 +135,8 @@ class Child:
         try:
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGINT)
-                self.wait(asked)
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(asked)
             if self.members():
                 self._signal_group(signal.SIGTERM)
                 self._await_none(group)

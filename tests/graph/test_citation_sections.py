@@ -60,10 +60,12 @@ def _write(docs: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def answers(tmp_path_factory: pytest.TempPathFactory, models: Path) -> dict[str, dict[str, Any]]:
     """The answer to each question, by the file that holds it."""
     made = tmp_path_factory.mktemp("sections")
     (made / "docs").mkdir()
+    (made / "data").mkdir()
+    (made / "data" / "models").symlink_to(models)
     _write(made / "docs")
     asked = [json.dumps({"id": name, "question": question}) for name, (question, _, _) in SOURCES.items()]
     (made / "q.jsonl").write_text("\n".join(asked))

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 CLOSED = ROOT / "tests" / "closed"
 
@@ -28,16 +30,24 @@ def attempts(tmp_path: Path) -> list[str]:
     return [line for line in lines if line != "closed"]
 
 
-def run(tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(tmp_path: Path, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
-        env=closed_environment(tmp_path),
+        env=closed_environment(tmp_path, **more),
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "mill.txt").write_text("Bob Stone repaired the old mill in 1998. The mill stands by the river Ems.\n")
+    return folder
 
 
 def test_the_refusal_itself_works(tmp_path: Path) -> None:
@@ -52,26 +62,27 @@ def test_the_runtime_of_the_embedding_model_is_told_to_report_nothing(tmp_path: 
         "print('onnxruntime' in sys.modules, os.environ['ORT_DISABLE_TELEMETRY'])"
     )
     assert run(tmp_path, "-c", told).stdout == "True 1\n"
+
+
+def test_ingest_and_ask_contact_nobody_and_leave_nothing_of_the_runtime_at_home(tmp_path: Path, docs: Path) -> None:
     home = tmp_path / "home"
-    environment = closed_environment(tmp_path, HOME=str(home), XDG_CACHE_HOME=str(home / "cache"))
-    command = [sys.executable, "-m", "tools.ingest", "docs"]
-    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=True)
-    assert list(home.rglob("*onnxruntime*")) == []
-
-
-def test_ingest_and_ask_contact_nobody(tmp_path: Path) -> None:
-    ingested = run(tmp_path, "-m", "tools.ingest", "docs", "--json")
+    at_home = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    ingested = run(tmp_path, "-m", "tools.ingest", str(docs), "--json", **at_home)
     assert ingested.returncode == 0, ingested.stderr
-    question = "How much memory does the KV cache need at 128K in FP8?"
-    asked = run(tmp_path, "-m", "graph.run", "--json", question)
+    asked = run(tmp_path, "-m", "graph.run", "--json", "When did Bob Stone repair the old mill?", **at_home)
     assert asked.returncode == 0, asked.stderr
     assert json.loads(asked.stdout)["citations"]
     assert attempts(tmp_path) == []
+    assert list(home.rglob("*onnxruntime*")) == []
 
 
-def test_questions_are_not_traced_for_somebody_who_traces_other_programs(tmp_path: Path) -> None:
+def test_questions_are_not_traced_for_somebody_who_traces_other_programs(
+    tmp_path: Path, docs: Path, models: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "models").symlink_to(models)
     tracing = {"LANGSMITH_TRACING": "true", "LANGCHAIN_TRACING_V2": "true", "LANGSMITH_API_KEY": "lsv2_pt_x"}
-    environment = closed_environment(tmp_path, **tracing)
-    command = [sys.executable, "-m", "graph.run", "--docs", "docs", "--json", "What is the KV cache?"]
-    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=True)
+    question = "When did Bob Stone repair the old mill?"
+    asked = run(tmp_path, "-m", "graph.run", "--docs", str(docs), "--json", question, **tracing)
+    assert asked.returncode == 0, asked.stderr
     assert attempts(tmp_path) == []

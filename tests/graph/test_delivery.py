@@ -21,6 +21,8 @@ from infra.settings import AgentSettings, load_settings
 from tests.fakes import ScriptedServer
 from tests.network import Net, by_rules
 
+pytestmark = pytest.mark.usefixtures("data_with_model")
+
 QUESTION = "When did Bob Stone repair the old mill?"
 DRAFTED = {"claims": [{"text": "Bob Stone repaired the old mill in 1998.", "marks": ["E1"]}]}
 ANSWER = "Bob Stone repaired the old mill in 1998. [E1]"
@@ -49,7 +51,7 @@ async def ask(tmp_path: Path, net: Net, question: str = QUESTION, **settings: An
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "bob.txt").write_text("Bob Stone repaired the old mill in 1998. The mill stands by the river Ems.\n")
-    resources = Resources(load_settings(data_dir=tmp_path / "data", **settings), server=net.transports)
+    resources = Resources(load_settings(**settings), server=net.transports)
     console = Console(file=StringIO())
     roots = prepare(resources, [docs], console)
     async with Session(resources, console, keep_threads=False) as session:

@@ -46,8 +46,10 @@ def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("dev")
+    (folder / "data").mkdir()
+    (folder / "data" / "models").symlink_to(models)
     assert run(folder, "-m", "tools.ingest", "docs").returncode == 0
     # a working directory of its own, so that the server's `.langgraph_api` is not left in the tree
     config = folder / "langgraph.json"

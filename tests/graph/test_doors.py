@@ -30,6 +30,7 @@ class World:
         (self.docs / "bob.md").write_text(f"# The mill\n\n{BOB}", encoding="utf-8")
         (self.docs / "broken.pdf").write_bytes(b"%PDF-1.4\nnothing of a PDF")
         self.data = folder / "data"
+        self.data.mkdir()
         self.folder = folder
 
     def ask(self, *arguments: str) -> Result:
@@ -42,8 +43,10 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("world"))
+def shared(tmp_path_factory: pytest.TempPathFactory, models: Path) -> World:
+    world = World(tmp_path_factory.mktemp("world"))
+    (world.data / "models").symlink_to(models)
+    return world
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ QUESTION = "Who opened the bakery and who repaired the old mill?"
 
 
 @pytest.fixture
-def documents(tmp_path: Path) -> Path:
+def documents(tmp_path: Path, data_with_model: Path) -> Path:
     folder = tmp_path / "documents"
     folder.mkdir()
     for name, text in TEXTS.items():

@@ -54,8 +54,7 @@ def test_where_nothing_was_shown_nothing_is_withdrawn(capsys: pytest.CaptureFixt
 
 
 @pytest.fixture
-def docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DOCMIND_DATA_DIR", str(tmp_path / "data"))
+def docs(tmp_path: Path, data_with_model: Path) -> Path:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "ann.txt").write_text(ANN, encoding="utf-8")
     return tmp_path / "docs"

@@ -15,6 +15,8 @@ from tests.fakes import ScriptedServer
 from tests.network import Net, by_rules
 from tests.servers import LlamaCppServer, OllamaModel, OllamaServer
 
+pytestmark = pytest.mark.usefixtures("data_with_model")
+
 QUESTIONS = ("Who is Bob Stone and what did he repair?", "When did he repair it?", "Where does the mill stand?")
 WINDOW = 32_768
 
@@ -29,7 +31,7 @@ async def test_a_conversation_goes_from_one_back_end_to_another_and_back(
     ollama = OllamaServer(by_rules(), OllamaModel("qwen3:4b", loads_with=WINDOW))
     llamacpp = LlamaCppServer(by_rules(), window=WINDOW)
     net = Net({8000: ScriptedServer(by_rules()), 8080: llamacpp, 11434: ollama})
-    settings = load_settings(data_dir=tmp_path / "data")
+    settings = load_settings()
     resources = Resources(settings, server=net.transports)
     console = Console(file=StringIO())
     roots = prepare(resources, [docs], console)
@@ -53,7 +55,7 @@ async def test_an_agent_may_have_a_back_end_of_its_own(tmp_path: Path, monkeypat
     docs.mkdir()
     (docs / "bob.txt").write_text("Bob Stone repaired the old mill in 1998. The mill stands by the river Ems.\n")
     net = Net({8080: LlamaCppServer(by_rules(), window=WINDOW)})
-    resources = Resources(load_settings(data_dir=tmp_path / "data", backend="engine"), server=net.transports)
+    resources = Resources(load_settings(backend="engine"), server=net.transports)
     console = Console(file=StringIO())
     roots = prepare(resources, [docs], console)
     async with Session(resources, console, keep_threads=False) as session:

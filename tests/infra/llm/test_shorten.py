@@ -73,7 +73,8 @@ def test_a_long_history_keeps_whole_messages_of_its_head_and_its_tail() -> None:
     result, counts = fitted([SystemMessage("Be true."), *history, HumanMessage("And now?")], CARD)
     kept = list(result.messages)
     assert (kept[0], kept[-1]) == (SystemMessage("Be true."), HumanMessage("And now?"))
-    places = [history.index(message) for message in kept[1:-1]]
+    place = {message.text: n for n, message in enumerate(history)}
+    places = [place[message.text] for message in kept[1:-1]]
     gap = next(n for n in range(1, len(places)) if places[n] != places[n - 1] + 1)
     assert places[:gap] == list(range(gap))
     assert places[gap:] == list(range(len(history) - len(places) + gap, len(history)))

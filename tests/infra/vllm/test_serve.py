@@ -110,7 +110,7 @@ def session_of(one: Door) -> int:
 
 
 def test_a_server_comes_up_and_ends_with_all_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    one = opened(tmp_path, monkeypatch, "up_on_a_cpu+worker")
+    one = opened(tmp_path, monkeypatch, "up_on_a_cpu+deaf")
     assert one.says("answering: vLLM 0.32.0, KV cache 131,072 tokens = 32.00 x 4,096 at http://127.0.0.1:")
     session = session_of(one)
     assert len(session_members(session)) == 2

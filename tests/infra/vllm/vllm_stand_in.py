@@ -1,9 +1,9 @@
 """A program that behaves as ``vllm serve`` does where it matters: it writes a real log, opens a port, leaves workers.
 
 usage: vllm_stand_in.py serve MODEL --port N [...]; what it does is said by its model: a log's name (it writes that log,
-opens the port where that came up, and fails where it did not), with ``+worker`` (a worker that hears no SIGTERM),
-``+stuck`` (it does not end when it has failed), ``+crash`` (it ends with code 5 once its port was asked), ``+silent``
-(it writes no log).
+opens the port where that came up, and fails where it did not), with ``+worker`` (a worker that
+lives on when it has ended), ``+deaf`` (the same, and it hears no SIGTERM), ``+stuck`` (it does not end when it has
+failed), ``+crash`` (it ends with code 5 once its port was asked), ``+silent`` (it writes no log).
 """
 
 import signal
@@ -14,14 +14,16 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "vllm"
-WORKER = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(120)"
+WORKER = "import time; time.sleep(120)"
+DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WORKER}"
 
 
 def main() -> int:
     name, *traits = sys.argv[2].split("+")
     port = int(sys.argv[sys.argv.index("--port") + 1])
-    if "worker" in traits:
-        subprocess.Popen([sys.executable, "-c", WORKER])
+    for trait, code in (("worker", WORKER), ("deaf", DEAF)):
+        if trait in traits:
+            subprocess.Popen([sys.executable, "-c", code])
     text = (RECORDED / f"{name}.log").read_text(encoding="utf-8").partition("\n")[2]
     sys.stdout.write("" if "silent" in traits else text)
     sys.stdout.flush()
