@@ -111,7 +111,8 @@ class _Body(httpx2.SyncByteStream):
         _closed(self._end())
 
     async def _end(self) -> None:
-        await self._pieces.aclose()
+        with suppress(RuntimeError):  # a read that was given up may be ending them itself
+            await self._pieces.aclose()
         await self._inner.aclose()
 
 

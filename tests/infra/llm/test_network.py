@@ -7,7 +7,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -231,6 +232,33 @@ def test_closing_does_not_wait_for_what_holds_on_but_ends_it(monkeypatch: pytest
     monkeypatch.setattr(network, "CLOSE_SECONDS", 0.05)
     blocking_over(Holding()).close()
     assert ended.wait(60)
+
+
+def test_an_answer_may_be_closed_while_it_is_read() -> None:
+    reading, closed = Event(), asyncio.Event()
+
+    class Answer(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            reading.set()
+            await closed.wait()
+            yield b"the rest"
+
+        async def aclose(self) -> None:
+            closed.set()
+
+    class Answering(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            return httpx2.Response(200, stream=Answer())
+
+    response = blocking_over(Answering()).handle_request(httpx2.Request("GET", "http://127.0.0.1/"))
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(response.iter_raw().__next__)
+        assert reading.wait(60)
+        try:
+            response.close()
+        finally:  # or a failing test would wait for its thread
+            network._loops.running().call_soon_threadsafe(closed.set)
+        assert read.result(60) == b"the rest"
 
 
 @pytest.mark.usefixtures("patient")
